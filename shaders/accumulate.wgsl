@@ -1,0 +1,30 @@
+// out = a + b, element by element: the sum of two gradients that meet in one tensor.
+//
+// Layout       a, b, out: the same number of float32, contiguous.
+// Grid         one workgroup per WORKGROUP * VECS vec4s, folded to two dimensions.
+// Host         buffers are multiples of 16 bytes, so the last vec4 may run into padding.
+// Determinism  every element has one writer.
+import package::shared::grid::linear_group;
+
+override WORKGROUP: u32 = 64u;
+override VECS: u32 = 4u;
+
+struct Params { vecs: u32 }
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn add(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  for (var j = 0u; j < VECS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < params.vecs) { out[i] = a[i] + b[i]; }
+  }
+}

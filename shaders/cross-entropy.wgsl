@@ -1,0 +1,66 @@
+// Cross-entropy with integer labels, per row: loss = log(sum exp(x)) - x[label].
+// backward: dx = (softmax(x) - onehot(label)) * g * scale, g the gradient of the mean loss.
+//
+// Layout       x, out of backward: [rows, n] contiguous float32; labels: u32 [rows]; out of forward: [rows].
+// Grid         rows of threads, see shared/row_reduce.wgsl.
+// Host         labels < n.
+// Precision    the maximum is subtracted first: no overflow for any finite input.
+// Determinism  fixed order; no atomics.
+import package::shared::row_reduce::row_index;
+import package::shared::row_reduce::row_lane;
+import package::shared::row_reduce::row_sum;
+import package::shared::row_reduce::row_max;
+import package::shared::row_reduce::nan_max;
+import package::shared::row_reduce::THREADS_PER_ROW;
+import package::shared::row_reduce::ROW_THREADS;
+
+struct Params { rows: u32, n: u32, scale: f32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> g: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+// (maximum, sum of exp(x - maximum)) of the row that begins at `begin`.
+fn exponentials(begin: u32, thread: u32) -> vec2<f32> {
+  let lane = row_lane(thread);
+  var most = -3.4028234e38f;
+  for (var j = lane; j < params.n; j += THREADS_PER_ROW) { most = nan_max(most, x[begin + j]); }
+  most = row_max(most, thread);
+  var total = 0.0;
+  for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += exp(x[begin + j] - most); }
+  return vec2<f32>(most, row_sum(total, thread));
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn forward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let row = min(index, params.rows - 1u);
+  let e = exponentials(row * params.n, thread);
+  if (index < params.rows && row_lane(thread) == 0u) {
+    out[row] = e.x + log(e.y) - x[row * params.n + labels[row]];
+  }
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn backward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let row = min(index, params.rows - 1u);
+  let begin = row * params.n;
+  let e = exponentials(begin, thread);
+  if (index >= params.rows) { return; }
+  let factor = g[0] * params.scale;
+  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+    let p = exp(x[begin + j] - e.x) / e.y;
+    out[begin + j] = (p - select(0.0, 1.0, j == labels[row])) * factor;
+  }
+}

@@ -1,0 +1,33 @@
+// Dropout: keeps an element with probability 1 - p and divides it by 1 - p. The gradient is the same
+// map, with the mask drawn again from (seed, offset) instead of stored.
+//
+// Layout       x, out: float32, contiguous; element 4i + j uses word j of Philox block i.
+// Grid         elementwise (see accumulate.wgsl).
+// Determinism  same bits on every adapter.
+import package::shared::grid::linear_group;
+import package::shared::philox::philox_uniform;
+
+override WORKGROUP: u32 = 64u;
+override VECS: u32 = 4u;
+
+struct Params { seed: vec2<u32>, offset: u32, vecs: u32, p: f32 }
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn apply(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  for (var j = 0u; j < VECS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < params.vecs) {
+      let u = philox_uniform(params.seed, params.offset, i);
+      out[i] = select(vec4<f32>(0.0), x[i] * (1.0 / (1.0 - params.p)), u >= vec4<f32>(params.p));
+    }
+  }
+}

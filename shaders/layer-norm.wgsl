@@ -1,0 +1,80 @@
+// Layer normalisation over rows (Ba et al. 2016): y = (x - mean) * rstd * weight + bias,
+// rstd = 1 / sqrt(variance + eps), variance without Bessel's correction.
+// backward, with h = (x - mean) * rstd and g = dy * weight:
+//   dx = rstd * (g - mean(g) - h * mean(g * h));  dyh = dy * h, whose column sums are the gradient of weight.
+//
+// Layout       x, dy, out, dyh: [rows, n] contiguous float32; weight, bias: [n].
+// Grid         rows of threads, see shared/row_reduce.wgsl.
+// Precision    two passes for mean and variance; both are computed again in backward instead of stored.
+// Determinism  fixed order; no atomics.
+import package::shared::row_reduce::row_index;
+import package::shared::row_reduce::row_lane;
+import package::shared::row_reduce::row_sum;
+import package::shared::row_reduce::THREADS_PER_ROW;
+import package::shared::row_reduce::ROW_THREADS;
+
+struct Params { rows: u32, n: u32, eps: f32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dyh: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+// (mean, rstd) of the row that begins at `begin`.
+fn moments(begin: u32, thread: u32) -> vec2<f32> {
+  let lane = row_lane(thread);
+  var total = 0.0;
+  for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += x[begin + j]; }
+  let mean = row_sum(total, thread) / f32(params.n);
+  var squares = 0.0;
+  for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
+    let d = x[begin + j] - mean;
+    squares += d * d;
+  }
+  let variance = row_sum(squares, thread) / f32(params.n);
+  return vec2<f32>(mean, inverseSqrt(variance + params.eps));
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn forward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let begin = min(index, params.rows - 1u) * params.n;
+  let m = moments(begin, thread);
+  if (index >= params.rows) { return; }
+  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+    out[begin + j] = (x[begin + j] - m.x) * m.y * weight[j] + bias[j];
+  }
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn backward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let begin = min(index, params.rows - 1u) * params.n;
+  let m = moments(begin, thread);
+  var sum_g = 0.0;
+  var sum_gh = 0.0;
+  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+    let g = dy[begin + j] * weight[j];
+    sum_g += g;
+    sum_gh += g * (x[begin + j] - m.x) * m.y;
+  }
+  let mean_g = row_sum(sum_g, thread) / f32(params.n);
+  let mean_gh = row_sum(sum_gh, thread) / f32(params.n);
+  if (index >= params.rows) { return; }
+  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+    let h = (x[begin + j] - m.x) * m.y;
+    out[begin + j] = m.y * (dy[begin + j] * weight[j] - mean_g - h * mean_gh);
+    dyh[begin + j] = dy[begin + j] * h;
+  }
+}

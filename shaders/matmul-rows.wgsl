@@ -1,0 +1,89 @@
+// C = op(A) op(B) + bias where op(A) has few rows (a head on a handful of bags), and wherever subgroups are
+// missing: each thread owns 4 columns and 8 rows of C. The address of A is the same for all threads, so
+// that it is loaded once; B is read exactly once per block of 8 rows.
+//
+// Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32, batch after batch (`*_batch`: elements per
+//              batch, 0 to repeat). TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N].
+// Grid         x: blocks of 4 * WORKGROUP columns, y: blocks of 8 rows, z: batch.
+// Host         M, N, K > 0.
+// Edges        rows and columns beyond the end read the last ones and are not stored.
+// Determinism  K is walked in order; one writer per element.
+override WORKGROUP: u32 = 64u;
+override TRANS_A: bool = false;
+override TRANS_B: bool = false;
+override BIAS: bool = false;
+
+struct Params { m: u32, n: u32, k: u32, a_batch: u32, b_batch: u32 }
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+fn element_a(base: u32, row: u32, k: u32) -> f32 {
+  let r = min(row, params.m - 1u);
+  if (TRANS_A) { return a[base + k * params.m + r]; }
+  return a[base + r * params.k + k];
+}
+
+fn element_b(base: u32, k: u32, column: u32) -> f32 {
+  let s = min(column, params.n - 1u);
+  if (TRANS_B) { return b[base + s * params.k + k]; }
+  return b[base + k * params.n + s];
+}
+
+fn store(value: vec4<f32>, base: u32, row: u32, column: u32) {
+  if (row >= params.m) { return; }
+  for (var j = 0u; j < 4u; j++) {
+    if (column + j < params.n) {
+      var out = value[j];
+      if (BIAS) { out += bias[column + j]; }
+      c[base + row * params.n + column + j] = out;
+    }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn multiply(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y * 8u;
+  let column = (group.x * WORKGROUP + lane) * 4u;
+  let a_base = group.z * params.a_batch;
+  let b_base = group.z * params.b_batch;
+  var c0: vec4<f32>;
+  var c1: vec4<f32>;
+  var c2: vec4<f32>;
+  var c3: vec4<f32>;
+  var c4: vec4<f32>;
+  var c5: vec4<f32>;
+  var c6: vec4<f32>;
+  var c7: vec4<f32>;
+  for (var k = 0u; k < params.k; k++) {
+    let right = vec4<f32>(
+      element_b(b_base, k, column),
+      element_b(b_base, k, column + 1u),
+      element_b(b_base, k, column + 2u),
+      element_b(b_base, k, column + 3u),
+    );
+    c0 += element_a(a_base, row, k) * right;
+    c1 += element_a(a_base, row + 1u, k) * right;
+    c2 += element_a(a_base, row + 2u, k) * right;
+    c3 += element_a(a_base, row + 3u, k) * right;
+    c4 += element_a(a_base, row + 4u, k) * right;
+    c5 += element_a(a_base, row + 5u, k) * right;
+    c6 += element_a(a_base, row + 6u, k) * right;
+    c7 += element_a(a_base, row + 7u, k) * right;
+  }
+  let c_base = group.z * params.m * params.n;
+  store(c0, c_base, row, column);
+  store(c1, c_base, row + 1u, column);
+  store(c2, c_base, row + 2u, column);
+  store(c3, c_base, row + 3u, column);
+  store(c4, c_base, row + 4u, column);
+  store(c5, c_base, row + 5u, column);
+  store(c6, c_base, row + 6u, column);
+  store(c7, c_base, row + 7u, column);
+}

@@ -1,0 +1,58 @@
+// Mean squared error: partial sums of (prediction - target)^2 over runs of `chunk` elements (the host
+// adds them up with reduce.wgsl), and the gradient 2 (prediction - target) * g * scale of the mean.
+//
+// Layout       prediction, target, out of backward: `count` contiguous float32; out of forward: one sum per run.
+// Grid         forward: a row of threads (shared/row_reduce.wgsl) per run; backward: elementwise.
+// Determinism  fixed order; no atomics.
+import package::shared::grid::linear_group;
+import package::shared::row_reduce::row_index;
+import package::shared::row_reduce::row_lane;
+import package::shared::row_reduce::row_sum;
+import package::shared::row_reduce::THREADS_PER_ROW;
+import package::shared::row_reduce::ROW_THREADS;
+
+override WORKGROUP: u32 = 64u;
+override VECS: u32 = 4u;
+
+struct Params { count: u32, chunk: u32, scale: f32 }
+
+@group(0) @binding(0) var<storage, read> prediction: array<f32>;
+@group(0) @binding(1) var<storage, read> target_value: array<f32>;
+@group(0) @binding(2) var<storage, read> prediction4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> target4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> g: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out4: array<vec4<f32>>;
+@group(0) @binding(7) var<uniform> params: Params;
+
+@compute @workgroup_size(ROW_THREADS)
+fn forward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let run = row_index(group, groups, thread);
+  let from = min(run * params.chunk, params.count);
+  let to = min(from + params.chunk, params.count);
+  var squares = 0.0;
+  for (var j = from + row_lane(thread); j < to; j += THREADS_PER_ROW) {
+    let d = prediction[j] - target_value[j];
+    squares += d * d;
+  }
+  squares = row_sum(squares, thread);
+  if (from < to && row_lane(thread) == 0u) { out[run] = squares; }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let factor = 2.0 * g[0] * params.scale;
+  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  for (var j = 0u; j < VECS; j++) {
+    let i = first + j * WORKGROUP;
+    if (4u * i < params.count) { out4[i] = (prediction4[i] - target4[i]) * factor; }
+  }
+}

@@ -1,0 +1,51 @@
+// Fills with random numbers: uniform in [low, high), and normal (Box-Muller) with mean and deviation.
+//
+// Layout       out: float32, contiguous. Thread i writes elements 4i .. 4i+3 from one Philox block.
+// Grid         elementwise (see accumulate.wgsl).
+// Determinism  uniform: same bits on every adapter; normal: on the same adapter (log, cos, sin).
+import package::shared::grid::linear_group;
+import package::shared::philox::philox;
+import package::shared::philox::philox_uniform;
+
+override WORKGROUP: u32 = 64u;
+override VECS: u32 = 4u;
+
+struct Params { seed: vec2<u32>, offset: u32, vecs: u32, a: f32, b: f32 } // [a, b) or mean a, deviation b
+
+@group(0) @binding(0) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(1) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn uniform_fill(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  for (var j = 0u; j < VECS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < params.vecs) {
+      out[i] = params.a + (params.b - params.a) * philox_uniform(params.seed, params.offset, i);
+    }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn normal_fill(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  for (var j = 0u; j < VECS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < params.vecs) {
+      let words = vec4<f32>(philox(params.seed, vec4<u32>(i, 0u, params.offset, 0u)) >> vec4<u32>(8u));
+      let radius = sqrt(-2.0 * log((words.xz + 0.5) * 0x1p-24f)); // the half keeps log away from 0
+      let angle = 6.283185307179586 * words.yw * 0x1p-24f;
+      let c = cos(angle) * radius;
+      let s = sin(angle) * radius;
+      out[i] = params.a + params.b * vec4<f32>(c.x, s.x, c.y, s.y);
+    }
+  }
+}

@@ -1,0 +1,140 @@
+// Ragged bags: x [total, d] holds the rows of all bags one after another; bag b owns the rows
+// offsets[b] .. offsets[b + 1]. No padding, no masks.
+//
+// softmax           y[n, c] = softmax of column c over the rows of the bag of n (attention, Ilse et al. 2018).
+// softmax_backward  dx = y * (dy - sum over the bag of dy * y).
+// sum               out[r, c] = scale_r * sum of w[n] * x[n, c] over rows ranges[r] .. ranges[r + 1]; MEAN:
+//                   scale_r = 1 / length (0 when empty). The host sums in two stages, so that one long bag uses
+//                   many threads.
+// spread            out[n, c] = w[n] * g[bag(n), c], MEAN: / length of the bag. The adjoint of `sum` in x.
+// dots              out[n] = sum over c of g[bag(n), c] * x[n, c]. The adjoint of `sum` in w.
+//
+// Layout       contiguous float32; offsets and row_bag as u32, offsets with one entry more than bags.
+// Grid         softmax: a row of threads (shared/row_reduce.wgsl) per (bag, column); dots: per row n;
+//              sum, spread: one thread per output.
+// Host         offsets ascend from 0 to total; row_bag[n] is the bag of row n.
+// Determinism  fixed order; no atomics.
+import package::shared::grid::linear_group;
+import package::shared::row_reduce::row_index;
+import package::shared::row_reduce::row_lane;
+import package::shared::row_reduce::row_sum;
+import package::shared::row_reduce::row_max;
+import package::shared::row_reduce::nan_max;
+import package::shared::row_reduce::THREADS_PER_ROW;
+import package::shared::row_reduce::ROW_THREADS;
+
+override WORKGROUP: u32 = 64u;
+override WEIGHTED: bool = false;
+override MEAN: bool = false;
+
+struct Params { bags: u32, total: u32, d: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<f32>;
+@group(0) @binding(4) var<storage, read> offsets: array<u32>;
+@group(0) @binding(5) var<storage, read> row_bag: array<u32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<uniform> params: Params;
+
+@compute @workgroup_size(ROW_THREADS)
+fn softmax(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let task = min(index, params.bags * params.d - 1u);
+  let column = task % params.d;
+  let from = offsets[task / params.d] + row_lane(thread);
+  let to = offsets[task / params.d + 1u];
+  var most = -3.4028234e38f;
+  for (var n = from; n < to; n += THREADS_PER_ROW) { most = nan_max(most, x[n * params.d + column]); }
+  most = row_max(most, thread);
+  var total = 0.0;
+  for (var n = from; n < to; n += THREADS_PER_ROW) { total += exp(x[n * params.d + column] - most); }
+  total = row_sum(total, thread);
+  if (index != task) { return; }
+  for (var n = from; n < to; n += THREADS_PER_ROW) {
+    let at = n * params.d + column;
+    out[at] = exp(x[at] - most) / total;
+  }
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn softmax_backward(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let task = min(index, params.bags * params.d - 1u);
+  let column = task % params.d;
+  let from = offsets[task / params.d] + row_lane(thread);
+  let to = offsets[task / params.d + 1u];
+  var dot = 0.0;
+  for (var n = from; n < to; n += THREADS_PER_ROW) {
+    let at = n * params.d + column;
+    dot += dy[at] * y[at];
+  }
+  dot = row_sum(dot, thread);
+  if (index != task) { return; }
+  for (var n = from; n < to; n += THREADS_PER_ROW) {
+    let at = n * params.d + column;
+    out[at] = y[at] * (dy[at] - dot);
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn sum(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = linear_group(group, groups) * WORKGROUP + thread;
+  if (index >= params.bags * params.d) { return; }
+  let column = index % params.d;
+  let from = offsets[index / params.d];
+  let to = offsets[index / params.d + 1u];
+  var result = 0.0;
+  for (var n = from; n < to; n++) {
+    let value = x[n * params.d + column];
+    if (WEIGHTED) { result += w[n] * value; } else { result += value; }
+  }
+  if (MEAN) { result = result / f32(max(to - from, 1u)); }
+  out[index] = result;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn spread(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = linear_group(group, groups) * WORKGROUP + thread;
+  if (index >= params.total * params.d) { return; }
+  let n = index / params.d;
+  let bag = row_bag[n];
+  var value = dy[bag * params.d + index % params.d];
+  if (WEIGHTED) { value *= w[n]; }
+  if (MEAN) { value /= f32(max(offsets[bag + 1u] - offsets[bag], 1u)); }
+  out[index] = value;
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn dots(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = row_index(group, groups, thread);
+  let n = min(index, params.total - 1u);
+  let bag = row_bag[n];
+  var dot = 0.0;
+  for (var c = row_lane(thread); c < params.d; c += THREADS_PER_ROW) {
+    dot += dy[bag * params.d + c] * x[n * params.d + c];
+  }
+  dot = row_sum(dot, thread);
+  if (index == n && row_lane(thread) == 0u) { out[n] = dot; }
+}

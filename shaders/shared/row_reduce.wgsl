@@ -1,0 +1,53 @@
+// Rows shared by threads: THREADS_PER_ROW threads work on one row, ROWS_PER_GROUP rows on one
+// workgroup of their product. The sums and maxima below combine the threads of a row in a fixed
+// order; every thread gets the result. With one thread per row (CPU rasterisers, where a barrier
+// costs more than a row) they cost nothing.
+import package::shared::grid::linear_group;
+
+override THREADS_PER_ROW: u32 = 64u; // a power of two
+override ROWS_PER_GROUP: u32 = 4u;
+override ROW_THREADS: u32 = 256u; // THREADS_PER_ROW * ROWS_PER_GROUP
+
+var<workgroup> row_scratch: array<f32, ROW_THREADS>;
+
+// The row this thread works on; the caller masks its stores where it is beyond the last one.
+fn row_index(group: vec3<u32>, groups: vec3<u32>, thread: u32) -> u32 {
+  return linear_group(group, groups) * ROWS_PER_GROUP + thread / THREADS_PER_ROW;
+}
+
+fn row_lane(thread: u32) -> u32 {
+  return thread % THREADS_PER_ROW;
+}
+
+fn row_sum(value: f32, thread: u32) -> f32 {
+  if (THREADS_PER_ROW == 1u) { return value; }
+  let lane = thread % THREADS_PER_ROW;
+  row_scratch[thread] = value;
+  workgroupBarrier();
+  for (var s = THREADS_PER_ROW / 2u; s > 0u; s = s / 2u) {
+    if (lane < s) { row_scratch[thread] += row_scratch[thread + s]; }
+    workgroupBarrier();
+  }
+  let total = row_scratch[thread - lane];
+  workgroupBarrier();
+  return total;
+}
+
+// The larger of two; a NaN wins, so that divergence stays visible.
+fn nan_max(a: f32, b: f32) -> f32 {
+  return select(a, b, (a == a) && !(b <= a));
+}
+
+fn row_max(value: f32, thread: u32) -> f32 {
+  if (THREADS_PER_ROW == 1u) { return value; }
+  let lane = thread % THREADS_PER_ROW;
+  row_scratch[thread] = value;
+  workgroupBarrier();
+  for (var s = THREADS_PER_ROW / 2u; s > 0u; s = s / 2u) {
+    if (lane < s) { row_scratch[thread] = nan_max(row_scratch[thread], row_scratch[thread + s]); }
+    workgroupBarrier();
+  }
+  let most = row_scratch[thread - lane];
+  workgroupBarrier();
+  return most;
+}

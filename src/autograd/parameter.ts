@@ -1,0 +1,29 @@
+import { keep } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+/** A tensor that is trained: a leaf of the tape, in whose `grad` gradients add up. Lives until disposed. */
+export class Parameter extends Tensor {
+  #grad: Tensor | null = null;
+
+  /** Takes over `value`, which must not be used afterwards. */
+  static of(value: Tensor): Parameter {
+    const parameter = new Parameter(value.device, value.shape, value.dtype, value.share());
+    value.dispose();
+    return keep(parameter);
+  }
+
+  get grad(): Tensor | null {
+    return this.#grad;
+  }
+
+  /** Takes ownership of `grad`; the previous one is freed. */
+  set grad(grad: Tensor | null) {
+    this.#grad?.dispose();
+    this.#grad = grad ? keep(grad) : null;
+  }
+
+  override dispose(): void {
+    this.grad = null;
+    super.dispose();
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Reverse-mode automatic differentiation.
+ *
+ * Each operation that touches something trained leaves a node: its inputs, and a function from the
+ * gradient of its output to the gradients of its inputs. `backward` visits the nodes newest first,
+ * which is a topological order, because an output is always younger than its inputs.
+ */
+import { HistogradError } from '../errors.ts';
+import { accumulate } from '../tensor/accumulate.ts';
+import { keep, scope } from '../tensor/scope.ts';
+import { sameShape, Tensor } from '../tensor/tensor.ts';
+import { Parameter } from './parameter.ts';
+
+export type Gradient = (grad: Tensor) => readonly (Tensor | null)[];
+
+interface Node {
+  readonly index: number;
+  readonly op: string;
+  readonly inputs: readonly Tensor[];
+  readonly gradient: Gradient;
+}
+
+const nodes = new WeakMap<Tensor, Node>();
+/** Outputs whose node `backward` has used up. */
+const spent = new WeakSet<Tensor>();
+let nodeCount = 0;
+let paused = 0;
+
+/** Does a gradient flow into this tensor? */
+export function requiresGrad(tensor: Tensor): boolean {
+  return tensor instanceof Parameter || nodes.has(tensor) || spent.has(tensor);
+}
+
+/** Runs `body` without recording anything: for evaluation, and for updates of parameters. */
+export function noGrad<T>(body: () => T): T {
+  paused++;
+  try {
+    return body();
+  } finally {
+    paused--;
+  }
+}
+
+/** Leaves a node on the tape, if any input requires a gradient. */
+export function record(
+  op: string,
+  output: Tensor,
+  inputs: readonly Tensor[],
+  gradient: Gradient,
+): void {
+  if (paused > 0 || !inputs.some(requiresGrad)) return;
+  nodes.set(output, { index: nodeCount++, op, inputs, gradient });
+}
+
+/** Adds the gradient of `loss`, a tensor of one element, to `grad` of every parameter it was computed from. */
+export function backward(loss: Tensor): void {
+  if (loss.size !== 1) {
+    throw new HistogradError(
+      'shape',
+      `backward() needs a loss of one element, found [${loss.shape.join(', ')}].`,
+      'Reduce it first, with mean() or sum().',
+    );
+  }
+  backwardFrom(loss, Tensor.from(loss.device, [1], loss.shape));
+}
+
+/** The same from a tensor of any shape, given the gradient `seed` of the final result with respect to it. */
+export function backwardFrom(result: Tensor, seed: Tensor): void {
+  if (!requiresGrad(result)) {
+    throw new HistogradError(
+      'no-gradient',
+      'backward(): nothing that the loss was computed from requires a gradient.',
+      'Make the trained tensors Parameters, and do not compute the loss inside noGrad().',
+    );
+  }
+  noGrad(() => {
+    const grads = new Map<Tensor, Tensor>();
+    receive(grads, result, keep(seed.view()));
+    for (const output of reachable(result)) {
+      const node = nodes.get(output)!;
+      const grad = grads.get(output);
+      grads.delete(output);
+      nodes.delete(output);
+      spent.add(output);
+      if (!grad) continue;
+      scope(() => {
+        const inputGrads = node.gradient(grad);
+        node.inputs.forEach((input, i) => {
+          const inputGrad = inputGrads[i];
+          if (!inputGrad || !requiresGrad(input)) return;
+          if (!sameShape(input.shape, inputGrad.shape)) {
+            throw new HistogradError(
+              'gradient-shape',
+              `The gradient of ${node.op} for input ${i} has shape [${inputGrad.shape.join(', ')}], expected [${input.shape.join(', ')}].`,
+              `Correct the gradient in src/ops/ of ${node.op}.`,
+            );
+          }
+          receive(grads, input, keep(inputGrad.view()));
+        });
+      });
+      grad.dispose();
+    }
+  });
+}
+
+/** Adds `grad`, which it takes over, to what `tensor` has received. */
+function receive(grads: Map<Tensor, Tensor>, tensor: Tensor, grad: Tensor): void {
+  const before = tensor instanceof Parameter ? tensor.grad : grads.get(tensor);
+  const total = before ? keep(accumulate(before, grad)) : grad;
+  if (before) grad.dispose();
+  if (tensor instanceof Parameter) tensor.grad = total;
+  else {
+    before?.dispose();
+    grads.set(tensor, total);
+  }
+}
+
+/** The outputs with a node that `loss` depends on, newest first. */
+function reachable(loss: Tensor): Tensor[] {
+  const found = new Set<Tensor>();
+  const stack = [loss];
+  for (let tensor = stack.pop(); tensor; tensor = stack.pop()) {
+    if (found.has(tensor)) continue;
+    const node = nodes.get(tensor);
+    if (!node) {
+      if (spent.has(tensor)) throw alreadySpent();
+      continue;
+    }
+    found.add(tensor);
+    stack.push(...node.inputs);
+  }
+  return [...found].sort((a, b) => nodes.get(b)!.index - nodes.get(a)!.index);
+}
+
+function alreadySpent(): HistogradError {
+  return new HistogradError(
+    'backward-twice',
+    'backward() went through this graph before; its intermediate values are used up.',
+    'Compute the loss again, or add the losses and call backward() once. Second derivatives are not supported.',
+  );
+}

@@ -1,0 +1,94 @@
+/** Writing a file so that readers see the old content or the new one, never a part of it. */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { HistogradError } from '../../errors.ts';
+
+/** The file operations used; a test passes its own to see what a full disk does. */
+export interface AtomicWriteFs {
+  open(path: string, flags: string): Promise<Pick<FileHandle, 'writeFile' | 'sync' | 'close'>>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: { force: boolean }): Promise<void>;
+}
+
+/**
+ * Writes `data` to `path`: to a temporary name in the same folder, flushed to the disk, then renamed. If anything
+ * fails, the temporary file is removed and a file that was at `path` is left as it was.
+ *
+ * @throws HistogradError `disk-full`, `not-writable` (no permission, or a read-only file system), `no-folder` (the
+ *   folder does not exist), or `write-failed` for anything else.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: Uint8Array | string,
+  fs: AtomicWriteFs = { open, rename, rm },
+): Promise<void> {
+  const temporary = join(
+    dirname(path),
+    `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`,
+  );
+  try {
+    // 'wx': never follow or overwrite something that already has the temporary name.
+    const file = await fs.open(temporary, 'wx');
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await fs.rename(temporary, path);
+    // Makes the rename itself survive a power cut; not every system can open a folder, and the content is safe.
+    await syncFolder(dirname(path));
+  } catch (cause) {
+    await fs.rm(temporary, { force: true }).catch(() => undefined);
+    throw writeError(path, cause);
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined);
+  await folder?.sync().catch(() => undefined);
+  await folder?.close();
+}
+
+/** Turns a file-system error met while writing to `path` into one that says what to do; others come back as they are. */
+export function writeError(path: string, cause: unknown): HistogradError {
+  if (cause instanceof HistogradError) return cause;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const folder = dirname(path);
+  const options = { cause };
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new HistogradError(
+        'disk-full',
+        `Cannot write ${path}: ${code === 'ENOSPC' ? 'the disk is full' : 'your disk quota is used up'}.`,
+        `Free some space on the disk that holds ${folder}, or write to another one. Nothing was changed.`,
+        options,
+      );
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new HistogradError(
+        'not-writable',
+        `Cannot write ${path}: ${code === 'EROFS' ? 'the file system is read-only' : 'permission denied'}.`,
+        `Choose a folder you may write to, or change the permissions of ${folder}.`,
+        options,
+      );
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new HistogradError(
+        'no-folder',
+        `Cannot write ${path}: the folder ${folder} does not exist.`,
+        'Create the folder first, or correct the path.',
+        options,
+      );
+    default:
+      return new HistogradError(
+        'write-failed',
+        `Cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        'Check the path and the disk, then try again. Nothing was changed.',
+        options,
+      );
+  }
+}

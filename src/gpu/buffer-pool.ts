@@ -1,0 +1,157 @@
+/**
+ * The one owner of GPU buffers: it makes, recycles and destroys them.
+ *
+ * A released buffer may be handed out again at once, because all work is recorded in one order on
+ * one queue. It is destroyed only after the recording that last used it has been submitted: Dawn
+ * rejects a whole submission that names a destroyed buffer.
+ */
+import { HistogradError } from '../errors.ts';
+
+export interface PooledBuffer {
+  readonly raw: GPUBuffer;
+  readonly bytes: number;
+  readonly id: number;
+  /** The recording (see `Device`) that last used the buffer. */
+  lastRecording: number;
+}
+
+export interface MemoryUse {
+  /** Bytes in buffers that tensors hold. */
+  live: number;
+  /** Bytes in buffers kept for reuse. */
+  pooled: number;
+  /** Largest `live` so far. */
+  peak: number;
+}
+
+const POOL_FLOOR = 64 * 2 ** 20;
+
+/** Rounds up to one of eight steps per power of two, so that recycled buffers fit and waste < 1/8. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= 256) return 256;
+  const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes - 1)) - 3);
+  return Math.ceil(bytes / step) * step;
+}
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 2 ** 10) return `${bytes} B`;
+  if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`;
+  if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
+
+export class BufferPool {
+  readonly #gpu: GPUDevice;
+  readonly #onError: (error: HistogradError) => void;
+  readonly #onDestroy: (buffer: PooledBuffer) => void;
+  readonly #free = new Map<number, PooledBuffer[]>();
+  readonly #doomed: PooledBuffer[] = [];
+  readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0 };
+  #nextId = 1;
+
+  constructor(
+    gpu: GPUDevice,
+    onError: (error: HistogradError) => void,
+    onDestroy: (buffer: PooledBuffer) => void,
+  ) {
+    this.#gpu = gpu;
+    this.#onError = onError;
+    this.#onDestroy = onDestroy;
+  }
+
+  get use(): Readonly<MemoryUse> {
+    return { ...this.#use };
+  }
+
+  /**
+   * @param unusedIn a recording that must not have used the buffer yet, so that it can be written
+   * by the queue without submitting that recording first
+   */
+  acquire(bytes: number, purpose: string, unusedIn?: number): PooledBuffer {
+    const limit = Math.min(
+      this.#gpu.limits.maxBufferSize,
+      this.#gpu.limits.maxStorageBufferBindingSize,
+    );
+    if (bytes > limit) {
+      throw new HistogradError(
+        'tensor-too-large',
+        `${purpose}: a tensor of ${formatBytes(bytes)} is larger than the ${formatBytes(limit)} that this adapter binds at once.`,
+        'Use fewer patches or genes at a time (--max-patches, --gene-regime chunks:K), or split the tensor.',
+      );
+    }
+    const size = Math.min(sizeClass(bytes), limit);
+    let buffer = this.#takeFree(size, unusedIn);
+    if (buffer) this.#use.pooled -= size;
+    else buffer = this.#create(size, purpose);
+    this.#use.live += size;
+    this.#use.peak = Math.max(this.#use.peak, this.#use.live);
+    return buffer;
+  }
+
+  release(buffer: PooledBuffer): void {
+    this.#use.live -= buffer.bytes;
+    this.#use.pooled += buffer.bytes;
+    const list = this.#free.get(buffer.bytes);
+    if (list) list.push(buffer);
+    else this.#free.set(buffer.bytes, [buffer]);
+    // Shapes that come once (a bag of an odd size) must not pile up.
+    if (this.#use.pooled > Math.max(POOL_FLOOR, this.#use.live)) this.#evictOldest();
+  }
+
+  /** Destroys what was evicted, once the recording that used it has been submitted. */
+  afterSubmit(): void {
+    for (const buffer of this.#doomed.splice(0)) {
+      this.#onDestroy(buffer);
+      buffer.raw.destroy();
+    }
+  }
+
+  /** Gives all unused buffers back to the system at the next submission. */
+  trim(): void {
+    while (this.#use.pooled > 0) this.#evictOldest();
+  }
+
+  #takeFree(size: number, unusedIn: number | undefined): PooledBuffer | undefined {
+    const list = this.#free.get(size);
+    if (unusedIn === undefined) return list?.pop();
+    const index = list?.findIndex((b) => b.lastRecording !== unusedIn) ?? -1;
+    return index < 0 ? undefined : list?.splice(index, 1)[0];
+  }
+
+  #evictOldest(): void {
+    let oldest: PooledBuffer[] | undefined;
+    for (const list of this.#free.values()) {
+      const head = list[0];
+      if (head && (!oldest || head.lastRecording < oldest[0]!.lastRecording)) oldest = list;
+    }
+    const buffer = oldest?.shift();
+    if (!buffer) return;
+    this.#use.pooled -= buffer.bytes;
+    this.#doomed.push(buffer);
+  }
+
+  #create(size: number, purpose: string): PooledBuffer {
+    const { live, pooled } = this.#use;
+    this.#gpu.pushErrorScope('out-of-memory');
+    const raw = this.#gpu.createBuffer({
+      label: purpose,
+      size,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    this.#gpu.popErrorScope().then(
+      (error) => {
+        if (error) this.#onError(outOfMemory(purpose, size, live, pooled));
+      },
+      () => {}, // the device was lost; `Device` reports that
+    );
+    return { raw, bytes: size, id: this.#nextId++, lastRecording: 0 };
+  }
+}
+
+function outOfMemory(purpose: string, size: number, live: number, pooled: number): HistogradError {
+  return new HistogradError(
+    'out-of-memory',
+    `${purpose}: the GPU is out of memory: ${formatBytes(size)} asked, ${formatBytes(live)} live, ${formatBytes(pooled)} pooled.`,
+    'Use fewer bags per step, sample patches (--max-patches) or split the genes (--gene-regime chunks:K).',
+  );
+}

@@ -1,0 +1,483 @@
+/**
+ * The GPU as the engine uses it: one queue, one recording at a time, one owner of buffers.
+ *
+ * `run` records a dispatch; `flush` submits; `read` waits for a result. All dispatches go into one
+ * compute pass of one command encoder until something has to be waited for (WebGPU orders
+ * dispatches within a pass, so that costs no barrier of ours). Parameters of a whole recording are
+ * uploaded in one write, and bound by dynamic offset.
+ *
+ * Nothing here throws late and unseen: errors the GPU reports asynchronously (validation, memory,
+ * loss) are kept and thrown at the next `read` or `sync`.
+ */
+import { HistogradError } from '../errors.ts';
+import { type AdapterClass, type AdapterRequest, type ChosenAdapter, chooseAdapter } from './adapter.ts';
+import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
+import { entryPoint, type Kernel, type ParamValue, packParams, reflect } from './kernel.ts';
+
+export interface DispatchRequest {
+  /** Buffers by the name of the WGSL variable. */
+  buffers: Readonly<Record<string, PooledBuffer>>;
+  params?: Readonly<Record<string, ParamValue>>;
+  overrides?: Readonly<Record<string, number | boolean>>;
+  /** Workgroups: a count (folded to two dimensions when large) or `[x, y, z]`. */
+  groups: number | readonly [number, number, number];
+}
+
+export interface DeviceOptions {
+  adapter?: AdapterRequest;
+  /** Ask for WebGPU's default limits instead of all the adapter offers; to test what fits everywhere. */
+  defaultLimits?: boolean;
+  /** Kernels as tuned for this class of adapter, instead of the adapter's own; to test both anywhere. */
+  tuning?: AdapterClass;
+}
+
+interface Pipeline {
+  readonly raw: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly id: number;
+}
+
+const RING_BYTES = 256 * 1024;
+const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+/** Limits worth having more of; the others stay at WebGPU's defaults. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupStorageSize',
+] as const;
+
+export class Device {
+  readonly adapter: ChosenAdapter;
+  readonly raw: GPUDevice;
+  readonly class: AdapterClass;
+  /** Lanes of a subgroup where the adapter has exactly one size and can shuffle, else 0. */
+  readonly subgroupSize: number;
+  readonly #pool: BufferPool;
+  readonly #ring: GPUBuffer;
+  readonly #ringBytes = new Uint8Array(RING_BYTES);
+  readonly #ringView = new DataView(this.#ringBytes.buffer);
+  readonly #align: number;
+  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroupsOf = new Map<number, Set<string>>();
+  readonly #staging: GPUBuffer[] = [];
+  #ringUsed = 0;
+  #encoder: GPUCommandEncoder | null = null;
+  #pass: GPUComputePassEncoder | null = null;
+  #timing: GPUComputePassTimestampWrites | undefined;
+  #recording = 1;
+  #failure: HistogradError | null = null;
+  #lost: HistogradError | null = null;
+  #closed = false;
+  #dispatches = 0;
+  #submissions = 0;
+
+  static async open(options: DeviceOptions = {}): Promise<Device> {
+    const chosen = await chooseAdapter(options.adapter);
+    const { adapter } = chosen;
+    const requiredLimits: Record<string, number> = {};
+    if (!options.defaultLimits) for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+    const raw = await adapter.requestDevice({
+      label: 'histograd',
+      requiredFeatures: FEATURES.filter((f) => adapter.features.has(f)),
+      requiredLimits,
+    });
+    return new Device(chosen, raw, options.tuning ?? chosen.class);
+  }
+
+  private constructor(chosen: ChosenAdapter, raw: GPUDevice, tuning: AdapterClass) {
+    this.adapter = chosen;
+    this.raw = raw;
+    this.class = tuning;
+    const { subgroupMinSize, subgroupMaxSize } = chosen.adapter.info;
+    const shuffles = raw.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
+    this.subgroupSize = shuffles ? (subgroupMinSize ?? 0) : 0;
+    this.#align = raw.limits.minUniformBufferOffsetAlignment;
+    this.#pool = new BufferPool(
+      raw,
+      (error) => this.#fail(error),
+      (buffer) => this.#forgetBindGroups(buffer),
+    );
+    this.#ring = raw.createBuffer({
+      label: 'parameters',
+      size: RING_BYTES,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    raw.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      this.#fail(fromGpuError(event.error));
+    });
+    raw.lost.then((info) => {
+      if (!this.#closed) this.#lost = deviceLost(info.message || info.reason);
+    });
+  }
+
+  get features(): ReadonlySet<string> {
+    return this.raw.features;
+  }
+
+  get limits(): GPUSupportedLimits {
+    return this.raw.limits;
+  }
+
+  get memory(): Readonly<MemoryUse> {
+    return this.#pool.use;
+  }
+
+  /** Dispatches and submissions so far. */
+  get counts(): { dispatches: number; submissions: number } {
+    return { dispatches: this.#dispatches, submissions: this.#submissions };
+  }
+
+  acquire(bytes: number, purpose: string): PooledBuffer {
+    this.#throwIfLost();
+    return this.#pool.acquire(bytes, purpose);
+  }
+
+  /** A buffer that `write` can fill without submitting the recording first. */
+  acquireForWrite(bytes: number, purpose: string): PooledBuffer {
+    this.#throwIfLost();
+    return this.#pool.acquire(bytes, purpose, this.#recording);
+  }
+
+  release(buffer: PooledBuffer): void {
+    this.#pool.release(buffer);
+  }
+
+  /** Gives unused buffers back to the system. */
+  trim(): void {
+    this.#pool.trim();
+    this.flush();
+  }
+
+  /** Records one dispatch of `kernel`'s entry point. */
+  run(kernel: Kernel, entry: string, request: DispatchRequest): void {
+    this.#throwIfLost();
+    const interface_ = entryPoint(kernel, entry);
+    const groups = typeof request.groups === 'number' ? this.fold(request.groups) : request.groups;
+    if (groups[0] * groups[1] * groups[2] === 0) return;
+    const paramBytes = interface_.params?.bytes ?? 0;
+    if (this.#ringUsed + paramBytes > RING_BYTES) this.flush();
+    const pipeline = this.#pipeline(kernel, entry, request.overrides ?? {});
+    const offsets: number[] = [];
+    if (interface_.params) {
+      packParams(kernel, interface_.params, request.params ?? {}, this.#ringView, this.#ringUsed);
+      offsets.push(this.#ringUsed);
+      this.#ringUsed = Math.ceil((this.#ringUsed + paramBytes) / this.#align) * this.#align;
+    }
+    const bindGroup = this.#bindGroup(kernel, entry, pipeline, request.buffers);
+    const pass = this.#openPass();
+    pass.setPipeline(pipeline.raw);
+    pass.setBindGroup(0, bindGroup, offsets);
+    pass.dispatchWorkgroups(...groups);
+    this.#dispatches++;
+  }
+
+  /** Workgroup counts per dimension are limited: folds a long row of them into a rectangle. */
+  fold(count: number): readonly [number, number, number] {
+    const limit = this.raw.limits.maxComputeWorkgroupsPerDimension;
+    if (count <= limit) return [count, 1, 1];
+    const y = Math.ceil(count / limit);
+    return [Math.ceil(count / y), y, 1];
+  }
+
+  /** Copies `data` into `buffer`. Work recorded earlier still sees the old content. */
+  write(buffer: PooledBuffer, data: ArrayBufferView<ArrayBuffer>): void {
+    this.#throwIfLost();
+    // A queue write runs before the still unsubmitted recording; do not overtake its readers.
+    if (buffer.lastRecording === this.#recording) this.flush();
+    if (data.byteLength > 0) this.raw.queue.writeBuffer(buffer.raw, 0, data);
+    this.#encoder ??= this.#newEncoder(); // unsubmitted writes are never freed: make sure one follows
+  }
+
+  /** Copies between buffers (4-byte multiples). */
+  copy(from: PooledBuffer, to: PooledBuffer, bytes: number): void {
+    this.#throwIfLost();
+    this.#use(from);
+    this.#use(to);
+    this.#closePass().copyBufferToBuffer(from.raw, 0, to.raw, 0, bytes);
+  }
+
+  /** Sets all of `buffer` to zero. */
+  clear(buffer: PooledBuffer): void {
+    this.#throwIfLost();
+    this.#use(buffer);
+    this.#closePass().clearBuffer(buffer.raw);
+  }
+
+  /** Submits what is recorded; does not wait. */
+  flush(): void {
+    if (!this.#encoder) return;
+    const encoder = this.#closePass();
+    this.#encoder = null;
+    this.#recording++;
+    if (this.#lost) return;
+    if (this.#ringUsed > 0)
+      this.raw.queue.writeBuffer(this.#ring, 0, this.#ringBytes, 0, this.#ringUsed);
+    this.#ringUsed = 0;
+    this.raw.queue.submit([encoder.finish()]);
+    this.#submissions++;
+    this.#pool.afterSubmit();
+  }
+
+  /** Waits for all work; throws what went wrong meanwhile. */
+  async sync(): Promise<void> {
+    this.flush();
+    await this.raw.queue.onSubmittedWorkDone().catch(() => {});
+    await this.#settle();
+  }
+
+  /** The first `bytes` of `buffer`, after all recorded work. */
+  async read(buffer: PooledBuffer, bytes: number): Promise<ArrayBuffer> {
+    this.#throwIfLost();
+    const staging = this.#takeStaging(bytes);
+    this.#use(buffer);
+    const padded = Math.ceil(bytes / 4) * 4;
+    if (padded > 0) this.#closePass().copyBufferToBuffer(buffer.raw, 0, staging, 0, padded);
+    this.flush();
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (cause) {
+      await this.#settle();
+      throw fromGpuError(cause instanceof Error ? cause : new Error(String(cause)));
+    }
+    const data = staging.getMappedRange(0, padded).slice(0, bytes);
+    staging.unmap();
+    if (this.#staging.length < 4) this.#staging.push(staging);
+    else staging.destroy();
+    await this.#settle();
+    return data;
+  }
+
+  /** GPU time of what `work` records, in seconds; null where the adapter has no timestamps. */
+  async time(work: () => void): Promise<number | null> {
+    if (!this.raw.features.has('timestamp-query')) return null;
+    this.flush();
+    const querySet = this.raw.createQuerySet({ type: 'timestamp', count: 2 });
+    this.#timing = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
+    work();
+    this.#timing = undefined;
+    const result = this.raw.createBuffer({
+      size: 16,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+    const encoder = this.#closePass();
+    encoder.resolveQuerySet(querySet, 0, 2, result, 0);
+    const handle: PooledBuffer = { raw: result, bytes: 16, id: -1, lastRecording: 0 };
+    const [begin, end] = new BigUint64Array(await this.read(handle, 16));
+    result.destroy();
+    querySet.destroy();
+    return Number(end! - begin!) * 1e-9;
+  }
+
+  /** Ends the device; its tensors are gone. */
+  close(): void {
+    this.#closed = true;
+    this.#lost = new HistogradError(
+      'device-closed',
+      'The device was closed.',
+      'Open a new one with Device.open().',
+    );
+    this.raw.destroy();
+  }
+
+  #throwIfLost(): void {
+    if (this.#lost) throw this.#lost;
+  }
+
+  async #settle(): Promise<void> {
+    // An error scope's answer, and the notice of a lost device, may arrive a turn after the result.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#throwIfLost();
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure) throw failure;
+  }
+
+  #fail(error: HistogradError): void {
+    this.#failure ??= error;
+  }
+
+  #newEncoder(): GPUCommandEncoder {
+    return this.raw.createCommandEncoder({ label: `recording ${this.#recording}` });
+  }
+
+  #openPass(): GPUComputePassEncoder {
+    this.#encoder ??= this.#newEncoder();
+    this.#pass ??= this.#encoder.beginComputePass(
+      this.#timing ? { timestampWrites: this.#timing } : {},
+    );
+    return this.#pass;
+  }
+
+  #closePass(): GPUCommandEncoder {
+    this.#pass?.end();
+    this.#pass = null;
+    this.#encoder ??= this.#newEncoder();
+    return this.#encoder;
+  }
+
+  #use(buffer: PooledBuffer): void {
+    buffer.lastRecording = this.#recording;
+  }
+
+  #takeStaging(bytes: number): GPUBuffer {
+    const index = this.#staging.findIndex((b) => b.size >= bytes && b.size <= 4 * bytes + 4096);
+    if (index >= 0) return this.#staging.splice(index, 1)[0]!;
+    const size = Math.max(1024, 2 ** Math.ceil(Math.log2(bytes + 4)));
+    return this.raw.createBuffer({
+      label: 'readback',
+      size: Math.min(size, this.raw.limits.maxBufferSize),
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  #pipeline(
+    kernel: Kernel,
+    entry: string,
+    overrides: Readonly<Record<string, number | boolean>>,
+  ): Pipeline {
+    const key = `${kernel.name}/${entry}${JSON.stringify(overrides)}`;
+    const found = this.#pipelines.get(key);
+    if (found) return found;
+    const known = reflect(kernel).overrides;
+    const constants: Record<string, number> = {};
+    for (const [name, value] of Object.entries(overrides)) {
+      if (!known.has(name)) {
+        throw new HistogradError(
+          'kernel-interface',
+          `Kernel ${kernel.name} has no override ${name} (it has: ${[...known].join(', ')}).`,
+          `Correct shaders/${kernel.name}.wgsl or the host code that calls it.`,
+        );
+      }
+      constants[name] = Number(value);
+    }
+    const { storage, params } = entryPoint(kernel, entry);
+    const label = `${kernel.name}/${entry}`;
+    this.raw.pushErrorScope('validation');
+    const layout = this.raw.createBindGroupLayout({
+      label,
+      entries: [
+        ...storage.map(({ binding, writable }) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: writable ? ('storage' as const) : ('read-only-storage' as const) },
+        })),
+        ...(params
+          ? [
+              {
+                binding: params.binding,
+                visibility: GPUShaderStage.COMPUTE,
+                buffer: { type: 'uniform' as const, hasDynamicOffset: true, minBindingSize: params.bytes },
+              },
+            ]
+          : []),
+      ],
+    });
+    // Only the constants that this entry point reaches may be given; WebGPU ignores declared others.
+    const raw = this.raw.createComputePipeline({
+      label,
+      layout: this.raw.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: {
+        module: this.raw.createShaderModule({ label: kernel.name, code: kernel.code }),
+        entryPoint: entry,
+        constants,
+      },
+    });
+    this.raw.popErrorScope().then(
+      (error) => {
+        if (error) this.#fail(invalidKernel(label, overrides, error));
+      },
+      () => {},
+    );
+    const pipeline = { raw, layout, id: this.#pipelines.size };
+    this.#pipelines.set(key, pipeline);
+    return pipeline;
+  }
+
+  #bindGroup(
+    kernel: Kernel,
+    entry: string,
+    pipeline: Pipeline,
+    buffers: Readonly<Record<string, PooledBuffer>>,
+  ): GPUBindGroup {
+    const { storage, params } = entryPoint(kernel, entry);
+    let key = `${pipeline.id}`;
+    for (const { name } of storage) {
+      const buffer = buffers[name];
+      if (!buffer) {
+        throw new HistogradError(
+          'kernel-interface',
+          `Kernel ${kernel.name}/${entry}: no buffer was given for ${name}.`,
+          `Give buffers for ${storage.map((s) => s.name).join(', ')}.`,
+        );
+      }
+      this.#use(buffer);
+      key += `,${buffer.id}`;
+    }
+    const found = this.#bindGroups.get(key);
+    if (found) return found;
+    const limit = this.raw.limits.maxStorageBufferBindingSize;
+    const bindGroup = this.raw.createBindGroup({
+      label: `${kernel.name}/${entry}`,
+      layout: pipeline.layout,
+      entries: [
+        ...storage.map(({ name, binding }) => {
+          const buffer = buffers[name]!;
+          return { binding, resource: { buffer: buffer.raw, size: Math.min(buffer.bytes, limit) } };
+        }),
+        ...(params
+          ? [{ binding: params.binding, resource: { buffer: this.#ring, size: params.bytes } }]
+          : []),
+      ],
+    });
+    this.#bindGroups.set(key, bindGroup);
+    for (const { name } of storage) {
+      const { id } = buffers[name]!;
+      const keys = this.#bindGroupsOf.get(id);
+      if (keys) keys.add(key);
+      else this.#bindGroupsOf.set(id, new Set([key]));
+    }
+    return bindGroup;
+  }
+
+  #forgetBindGroups(buffer: PooledBuffer): void {
+    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key);
+    this.#bindGroupsOf.delete(buffer.id);
+  }
+}
+
+function deviceLost(reason: string): HistogradError {
+  return new HistogradError(
+    'device-lost',
+    `The GPU device was lost (${reason}).`,
+    'Start again; a training run goes on from its last checkpoint with --resume.',
+  );
+}
+
+function fromGpuError(error: { message: string }): HistogradError {
+  const code = /out.of.memory/i.test(error.message) ? 'out-of-memory' : 'gpu-error';
+  return new HistogradError(
+    code,
+    `The GPU reported: ${error.message}`,
+    code === 'out-of-memory'
+      ? 'Use fewer bags per step, sample patches (--max-patches) or split the genes (--gene-regime chunks:K).'
+      : 'This is a defect of histograd or of the driver: please report it with the output of `histograd doctor`.',
+  );
+}
+
+function invalidKernel(
+  label: string,
+  overrides: Readonly<Record<string, number | boolean>>,
+  error: { message: string },
+): HistogradError {
+  return new HistogradError(
+    'kernel-invalid',
+    `Kernel ${label} ${JSON.stringify(overrides)} was refused: ${error.message}`,
+    'This is a defect of histograd or of the driver: please report it with the output of `histograd doctor`.',
+  );
+}
+

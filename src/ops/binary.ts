@@ -1,0 +1,121 @@
+import code from '../../shaders/binary.wgsl';
+import { defineKernel } from '../gpu/kernel.ts';
+import { elementwisePlan } from '../tensor/grid.ts';
+import { type Shape, sameShape, Tensor } from '../tensor/tensor.ts';
+import { defineOp, formatShapes, type GradientContext, shapeError } from './op.ts';
+import { reduceSum } from './reduce.ts';
+
+const kernel = defineKernel('binary', code);
+
+/** Numbered as OP of shaders/binary.wgsl. */
+const BINARY_FUNCTIONS = ['add', 'sub', 'mul', 'div'] as const;
+type BinaryName = (typeof BINARY_FUNCTIONS)[number];
+type None = Record<string, never>;
+
+/** The shape two operands broadcast to (NumPy's rule), up to four dimensions. */
+function broadcastShape(name: string, a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length);
+  if (rank > 4) throw shapeError(name, 'at most 4 dimensions', formatShapes([a, b]));
+  return Array.from({ length: rank }, (_, i) => {
+    const m = a[i - rank + a.length] ?? 1;
+    const n = b[i - rank + b.length] ?? 1;
+    if (m !== n && m !== 1 && n !== 1) {
+      throw shapeError(name, 'shapes that broadcast (equal, or 1, from the right)', formatShapes([a, b]));
+    }
+    return m === 1 ? n : m;
+  });
+}
+
+function padTo4(shape: Shape): number[] {
+  return [...Array<number>(4 - shape.length).fill(1), ...shape];
+}
+
+/** Strides of `shape` inside the padded output, 0 where it repeats. */
+function broadcastStrides(shape: Shape): number[] {
+  const dims = padTo4(shape);
+  let stride = 1;
+  const strides = [0, 0, 0, 0];
+  for (let d = 3; d >= 0; d--) {
+    strides[d] = dims[d] === 1 ? 0 : stride;
+    stride *= dims[d]!;
+  }
+  return strides;
+}
+
+function compute(name: BinaryName, a: Tensor, b: Tensor, output: Tensor): void {
+  const { groups, overrides } = elementwisePlan(a.device, output.size);
+  const same = sameShape(a.shape, b.shape);
+  a.device.run(kernel, same ? 'same' : 'broadcast', {
+    buffers: { a: a.buffer, b: b.buffer, a4: a.buffer, b4: b.buffer, out4: output.buffer },
+    params: {
+      count: output.size,
+      dims: padTo4(output.shape),
+      a_strides: broadcastStrides(a.shape),
+      b_strides: broadcastStrides(b.shape),
+    },
+    overrides: { ...overrides, OP: BINARY_FUNCTIONS.indexOf(name) },
+    groups,
+  });
+}
+
+/** The same arithmetic on gradients, outside the tape. */
+function computed(name: BinaryName, a: Tensor, b: Tensor): Tensor {
+  const output = Tensor.empty(a.device, broadcastShape(name, a.shape, b.shape), 'f32', `${name} gradient`);
+  compute(name, a, b, output);
+  return output;
+}
+
+/** Sums a gradient over the dimensions along which an operand was repeated. */
+function sumTo(grad: Tensor, shape: Shape): Tensor {
+  let result = grad;
+  const extra = grad.rank - shape.length;
+  for (let d = 0; d < grad.rank; d++) {
+    if (d < extra || (shape[d - extra] === 1 && grad.shape[d] !== 1)) {
+      result = reduceSum(result, d, true);
+    }
+  }
+  return result.view(shape);
+}
+
+function defineBinary(
+  name: BinaryName,
+  gradients: (context: GradientContext<None>, a: Tensor, b: Tensor) => [() => Tensor, () => Tensor],
+) {
+  return defineOp<None>({
+    name,
+    shape: ([a, b]) => broadcastShape(name, a!, b!),
+    forward: ([a, b], _, output) => compute(name, a!, b!, output),
+    gradient(context) {
+      const [a, b] = context.inputs as [Tensor, Tensor];
+      const [da, db] = gradients(context, a, b);
+      return [
+        context.needs[0] ? sumTo(da(), a.shape) : null,
+        context.needs[1] ? sumTo(db(), b.shape) : null,
+      ];
+    },
+  });
+}
+
+function negated(x: Tensor): Tensor {
+  return computed('mul', x, Tensor.scalar(x.device, -1));
+}
+
+export const addOp = defineBinary('add', ({ grad }) => [() => grad, () => grad]);
+export const subOp = defineBinary('sub', ({ grad }) => [() => grad, () => negated(grad)]);
+export const mulOp = defineBinary('mul', ({ grad }, a, b) => [
+  () => computed('mul', grad, b),
+  () => computed('mul', grad, a),
+]);
+export const divOp = defineBinary('div', ({ grad, output }, _a, b) => [
+  () => computed('div', grad, b),
+  () => negated(computed('div', computed('mul', grad, output), b)),
+]);
+
+/** a + b; operands broadcast as in NumPy, up to four dimensions. */
+export const add = (a: Tensor, b: Tensor) => addOp.apply([a, b], {});
+/** a − b, broadcasting. */
+export const sub = (a: Tensor, b: Tensor) => subOp.apply([a, b], {});
+/** a · b element by element, broadcasting. */
+export const mul = (a: Tensor, b: Tensor) => mulOp.apply([a, b], {});
+/** a / b, broadcasting. */
+export const div = (a: Tensor, b: Tensor) => divOp.apply([a, b], {});

@@ -1,0 +1,43 @@
+import code from '../../shaders/dropout.wgsl';
+import { HistogradError } from '../errors.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { elementwisePlan } from '../tensor/grid.ts';
+import type { Draw } from '../tensor/random.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { defineOp } from './op.ts';
+
+const kernel = defineKernel('dropout', code);
+
+export interface DropoutOptions extends Draw {
+  /** Probability of an element to be dropped, in [0, 1). */
+  p: number;
+}
+
+function apply(x: Tensor, { p, seed, offset }: DropoutOptions, out: Tensor): void {
+  x.device.run(kernel, 'apply', {
+    buffers: { x: x.buffer, out: out.buffer },
+    params: { seed, offset, vecs: Math.ceil(x.size / 4), p },
+    ...elementwisePlan(x.device, x.size),
+  });
+}
+
+export const dropoutOp = defineOp<DropoutOptions>({
+  name: 'dropout',
+  shape([x], { p }) {
+    if (!(p >= 0 && p < 1)) {
+      throw new HistogradError('option', `dropout: p must be in [0, 1), found ${p}.`, 'Choose a smaller p.');
+    }
+    return x!;
+  },
+  forward: ([x], options, output) => apply(x!, options, output),
+  gradient({ grad, options }) {
+    const dx = Tensor.empty(grad.device, grad.shape, 'f32', 'dropout gradient');
+    apply(grad, options, dx);
+    return [dx];
+  },
+});
+
+/** Sets elements to zero with probability p and divides the others by 1 − p (Srivastava et al. 2014). */
+export function dropout(x: Tensor, p: number, draw: Draw): Tensor {
+  return dropoutOp.apply([x], { p, seed: draw.seed, offset: draw.offset });
+}

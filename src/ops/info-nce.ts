@@ -1,0 +1,24 @@
+import type { Tensor } from '../tensor/tensor.ts';
+import { add } from './binary.ts';
+import { crossEntropy } from './cross-entropy.ts';
+import { l2Normalize } from './l2-normalize.ts';
+import { permute } from './layout.ts';
+import { matmul } from './matmul.ts';
+import { formatShapes, shapeError } from './op.ts';
+import { affine } from './unary.ts';
+
+/**
+ * Symmetric InfoNCE of paired embeddings a, b [B, d] (van den Oord et al. 2018; CLIP): with cosine
+ * similarities / temperature as logits, half the cross-entropy of the pairs over rows plus half over columns.
+ */
+export function infoNce(a: Tensor, b: Tensor, temperature: number): Tensor {
+  if (a.rank !== 2 || a.shape[0] !== b.shape[0] || a.shape[1] !== b.shape[1]) {
+    throw shapeError('info-nce', 'two matrices [B, d] of paired embeddings', formatShapes([a.shape, b.shape]));
+  }
+  const similarity = matmul(l2Normalize(a), l2Normalize(b), { transposeB: true });
+  const logits = affine(similarity, 1 / temperature);
+  const pairs = Uint32Array.from({ length: a.shape[0]! }, (_, i) => i);
+  const rows = crossEntropy(logits, pairs);
+  const columns = crossEntropy(permute(logits, [1, 0]), pairs);
+  return affine(add(rows, columns), 0.5);
+}

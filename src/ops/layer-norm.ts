@@ -1,0 +1,55 @@
+import code from '../../shaders/layer-norm.wgsl';
+import { defineKernel } from '../gpu/kernel.ts';
+import { rowPlan } from '../tensor/grid.ts';
+import { type Shape, Tensor } from '../tensor/tensor.ts';
+import { defineOp, formatShapes, shapeError } from './op.ts';
+import { reduceSum } from './reduce.ts';
+
+const kernel = defineKernel('layer-norm', code);
+
+export interface LayerNormOptions {
+  eps: number;
+}
+
+function rowsOf(shape: Shape): { rows: number; n: number } {
+  const n = shape.at(-1)!;
+  return { rows: shape.slice(0, -1).reduce((product, m) => product * m, 1), n };
+}
+
+export const layerNormOp = defineOp<LayerNormOptions>({
+  name: 'layer-norm',
+  shape([x, weight, bias]) {
+    const n = x!.at(-1);
+    const fits = (s: Shape) => s.length === 1 && s[0] === n;
+    if (!n || !fits(weight!) || !fits(bias!)) {
+      throw shapeError('layer-norm', 'x [..., n] with weight [n] and bias [n]', formatShapes([x!, weight!, bias!]));
+    }
+    return x!;
+  },
+  forward(inputs, { eps }, output) {
+    const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
+    const { rows, n } = rowsOf(x.shape);
+    x.device.run(kernel, 'forward', {
+      buffers: { x: x.buffer, weight: weight.buffer, bias: bias.buffer, out: output.buffer },
+      params: { rows, n, eps },
+      ...rowPlan(x.device, rows, n),
+    });
+  },
+  gradient({ grad, inputs, options: { eps } }) {
+    const [x, weight] = inputs as [Tensor, Tensor];
+    const { rows, n } = rowsOf(x.shape);
+    const dx = Tensor.empty(x.device, x.shape, 'f32', 'layer-norm gradient');
+    const dyh = Tensor.empty(x.device, [rows, n], 'f32', 'layer-norm gradient');
+    x.device.run(kernel, 'backward', {
+      buffers: { x: x.buffer, weight: weight.buffer, dy: grad.buffer, out: dx.buffer, dyh: dyh.buffer },
+      params: { rows, n, eps },
+      ...rowPlan(x.device, rows, n),
+    });
+    return [dx, reduceSum(dyh, 0), reduceSum(grad.view([rows, n]), 0)];
+  },
+});
+
+/** Layer normalisation of the last axis of x [..., n] with weight [n] and bias [n] (Ba et al. 2016). */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
+  return layerNormOp.apply([x, weight, bias], { eps });
+}

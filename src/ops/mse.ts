@@ -1,0 +1,58 @@
+import code from '../../shaders/mse.wgsl';
+import { defineKernel } from '../gpu/kernel.ts';
+import { elementwisePlan, rowPlan } from '../tensor/grid.ts';
+import { sameShape, sizeOf, Tensor } from '../tensor/tensor.ts';
+import { defineOp, formatShapes, shapeError } from './op.ts';
+import { sumAllInto } from './reduce.ts';
+
+const kernel = defineKernel('mse', code);
+const CHUNK = 1024;
+
+function difference(prediction: Tensor, target: Tensor, grad: Tensor, scale: number): Tensor {
+  const out = Tensor.empty(prediction.device, prediction.shape, 'f32', 'mse gradient');
+  prediction.device.run(kernel, 'backward', {
+    buffers: {
+      prediction4: prediction.buffer,
+      target4: target.buffer,
+      g: grad.buffer,
+      out4: out.buffer,
+    },
+    params: { count: out.size, chunk: CHUNK, scale },
+    ...elementwisePlan(out.device, out.size),
+  });
+  return out;
+}
+
+export const mseOp = defineOp<Record<string, never>>({
+  name: 'mse',
+  shape([prediction, target]) {
+    if (!sameShape(prediction!, target!) || sizeOf(prediction!) === 0) {
+      throw shapeError('mse', 'two non-empty tensors of one shape', formatShapes([prediction!, target!]));
+    }
+    return [];
+  },
+  forward(inputs, _, output) {
+    const [prediction, target] = inputs as [Tensor, Tensor];
+    const { device, size } = prediction;
+    const runs = Math.ceil(size / CHUNK);
+    const partial = Tensor.empty(device, [runs], 'f32', 'mse');
+    device.run(kernel, 'forward', {
+      buffers: { prediction: prediction.buffer, target_value: target.buffer, out: partial.buffer },
+      params: { count: size, chunk: CHUNK, scale: 1 / size },
+      ...rowPlan(device, runs, CHUNK),
+    });
+    sumAllInto(partial, 1 / size, output);
+    partial.dispose();
+  },
+  gradient({ grad, inputs, needs }) {
+    const [prediction, target] = inputs as [Tensor, Tensor];
+    const scale = 1 / prediction.size;
+    return [
+      needs[0] ? difference(prediction, target, grad, scale) : null,
+      needs[1] ? difference(target, prediction, grad, scale) : null,
+    ];
+  },
+});
+
+/** Mean over all elements of (prediction − target)². */
+export const mse = (prediction: Tensor, target: Tensor) => mseOp.apply([prediction, target], {});

@@ -1,0 +1,125 @@
+/**
+ * How an operation is declared: a name, the rule for its output's shape, the kernels that compute
+ * it and its gradient. `defineOp` checks the inputs, allocates the output, records the tape node
+ * and enters the operation into the registry from which the tests are generated.
+ */
+import { record, requiresGrad } from '../autograd/tape.ts';
+import { HistogradError } from '../errors.ts';
+import type { Device } from '../gpu/device.ts';
+import { type Shape, Tensor } from '../tensor/tensor.ts';
+
+export interface OpDefinition<Options> {
+  readonly name: string;
+  /** The output's shape; throws (`shapeError`) when the inputs do not fit. */
+  shape(inputs: readonly Shape[], options: Options): Shape;
+  /** Writes all of `output`. */
+  forward(inputs: readonly Tensor[], options: Options, output: Tensor): void;
+  /** Gradients of the inputs from the gradient of the output; null where there is none. */
+  gradient(context: GradientContext<Options>): readonly (Tensor | null)[];
+}
+
+export interface GradientContext<Options> {
+  grad: Tensor;
+  inputs: readonly Tensor[];
+  output: Tensor;
+  options: Options;
+  /** Whether anything wants the gradient of this input: skip the work if not. */
+  needs: readonly boolean[];
+}
+
+export interface Op<Options> {
+  readonly name: string;
+  apply(inputs: readonly Tensor[], options: Options): Tensor;
+}
+
+const registry = new Set<string>();
+
+/** Names of all operations, in order of declaration. */
+export function opNames(): string[] {
+  return [...registry];
+}
+
+/** Sees every result as it is recorded; used to find the layer whose values went non-finite. */
+export type OpObserver = (op: string, layer: string, output: Tensor) => void;
+let observer: OpObserver | null = null;
+const layers: string[] = [];
+
+export function observeOps<T>(see: OpObserver, body: () => T): T {
+  observer = see;
+  try {
+    return body();
+  } finally {
+    observer = null;
+  }
+}
+
+/** Names the layer that the operations in `body` belong to, for error messages. */
+export function inLayer<T>(name: string, body: () => T): T {
+  layers.push(name);
+  try {
+    return body();
+  } finally {
+    layers.pop();
+  }
+}
+
+export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options> {
+  const { name } = definition;
+  registry.add(name);
+  return {
+    name,
+    apply(inputs, options) {
+      const device = commonDevice(name, inputs);
+      const shape = definition.shape(
+        inputs.map((t) => t.shape),
+        options,
+      );
+      const output = Tensor.empty(device, shape, 'f32', name);
+      definition.forward(inputs, options, output);
+      record(name, output, inputs, (grad) =>
+        definition.gradient({ grad, inputs, output, options, needs: inputs.map(requiresGrad) }),
+      );
+      observer?.(name, layers.join('.'), output);
+      return output;
+    },
+  };
+}
+
+function commonDevice(name: string, inputs: readonly Tensor[]): Device {
+  const [first] = inputs;
+  if (!first) throw shapeError(name, 'at least one input', 'none');
+  for (const input of inputs) {
+    if (input.device !== first.device) {
+      throw new HistogradError(
+        'device-mismatch',
+        `${name}: its inputs live on different devices.`,
+        'Create all tensors on one device.',
+      );
+    }
+    if (input.dtype !== 'f32') {
+      throw new HistogradError(
+        'dtype',
+        `${name}: expected float32 inputs, found ${input.dtype}.`,
+        'Give indices and offsets as options, and float32 tensors as inputs.',
+      );
+    }
+  }
+  return first.device;
+}
+
+export function shapeError(op: string, expected: string, found: string): HistogradError {
+  const where = layers.length > 0 ? ` (in layer ${layers.join('.')})` : '';
+  return new HistogradError(
+    'shape',
+    `${op}${where}: expected ${expected}, found ${found}.`,
+    'Check the shapes of the inputs; shapes are row-major, features last.',
+  );
+}
+
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+export function formatShapes(shapes: readonly Shape[]): string {
+  return shapes.map(formatShape).join(' and ');
+}

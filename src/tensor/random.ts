@@ -1,0 +1,57 @@
+/**
+ * Counter-based random numbers (Philox4x32-10): a number is a pure function of the seed, the offset
+ * of the draw and its index. The state of a generator is two integers, which a checkpoint stores.
+ */
+import code from '../../shaders/random.wgsl';
+import type { Device } from '../gpu/device.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { elementwisePlan } from './grid.ts';
+import { type Shape, Tensor } from './tensor.ts';
+
+const kernel = defineKernel('random', code);
+
+/** One draw: everything a kernel needs to produce its numbers, now or again in the backward pass. */
+export interface Draw {
+  readonly seed: readonly [number, number];
+  readonly offset: number;
+}
+
+export class Generator {
+  readonly seed: readonly [number, number];
+  #offset: number;
+
+  /** @param seed an integer up to 2^53; @param offset how many draws were made before (to resume) */
+  constructor(seed: number, offset = 0) {
+    this.seed = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+    this.#offset = offset;
+  }
+
+  /** Draws made so far. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  next(): Draw {
+    return { seed: this.seed, offset: this.#offset++ };
+  }
+}
+
+/** Float32 numbers uniform in [low, high). */
+export function uniform(device: Device, shape: Shape, draw: Draw, low = 0, high = 1): Tensor {
+  return fill(device, shape, 'uniform_fill', draw, low, high);
+}
+
+/** Float32 normal numbers. */
+export function normal(device: Device, shape: Shape, draw: Draw, mean = 0, deviation = 1): Tensor {
+  return fill(device, shape, 'normal_fill', draw, mean, deviation);
+}
+
+function fill(device: Device, shape: Shape, entry: string, draw: Draw, a: number, b: number): Tensor {
+  const out = Tensor.empty(device, shape, 'f32', 'random');
+  device.run(kernel, entry, {
+    buffers: { out: out.buffer },
+    params: { seed: draw.seed, offset: draw.offset, vecs: Math.ceil(out.size / 4), a, b },
+    ...elementwisePlan(device, out.size),
+  });
+  return out;
+}

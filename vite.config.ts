@@ -1,0 +1,104 @@
+import { existsSync } from 'node:fs';
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig } from 'vitest/config';
+import { wgsl } from './vite-wgsl.ts';
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  existsSync,
+);
+
+/** Tests that run on every adapter and in the browser; the others need Node or are slow. */
+const ENGINE_TESTS = ['test/{gpu,tensor,autograd,ops,nn,optim,models}/**/*.test.ts'];
+/** On the embedded software driver barriers cost 10-25x, so it runs this named subset. */
+const SWIFTSHADER_SUBSET = [
+  'test/gpu/*.test.ts',
+  'test/autograd/*.test.ts',
+  'test/ops/{matmul,softmax,segment}*.test.ts',
+  'test/models/parity.test.ts',
+];
+
+export default defineConfig(({ mode }) => {
+  const browser = mode === 'browser';
+  return {
+    plugins: [wgsl()],
+    build: {
+      target: 'es2023',
+      outDir: browser ? 'dist/browser' : 'dist/node',
+      sourcemap: true,
+      minify: false,
+      ssr: browser ? false : true,
+      lib: browser ? { entry: { index: 'src/index.ts' }, formats: ['es'] } : undefined,
+      rollupOptions: browser
+        ? { external: ['papaparse', 'h5wasm', 'npyjs', 'fflate', 'pickleparser', 'zod'] }
+        : {
+            input: { index: 'src/index.node.ts', cli: 'src/cli/main.ts' },
+            output: { entryFileNames: '[name].js', format: 'es' },
+          },
+    },
+    // Its package.json points at a CommonJS file that Node cannot load as a module.
+    ssr: { noExternal: ['wgsl_reflect'] },
+    resolve: browser ? {} : { conditions: ['node', 'import'] },
+    test: {
+      // One device at a time: parallel Dawn devices contend for the same two cores.
+      fileParallelism: false,
+      testTimeout: 60_000,
+      hookTimeout: 60_000,
+      reporters: ['default'],
+      projects: [
+        {
+          extends: true,
+          test: {
+            name: 'node',
+            include: ['test/**/*.test.ts'],
+            exclude: ['test/**/*.browser.test.ts'],
+            pool: 'forks',
+            isolate: false,
+          },
+        },
+        {
+          extends: true,
+          test: {
+            name: 'swiftshader',
+            include: SWIFTSHADER_SUBSET,
+            pool: 'forks',
+            isolate: false,
+            env: { HISTOGRAD_ADAPTER: 'swiftshader' },
+          },
+        },
+        ...(CHROMIUM
+          ? [
+              {
+                extends: true as const,
+                resolve: { conditions: ['browser', 'import'] },
+                test: {
+                  name: 'browser',
+                  include: [...ENGINE_TESTS, 'test/**/*.browser.test.ts'],
+                  exclude: ['test/**/*.node.test.ts'],
+                  browser: {
+                    enabled: true,
+                    headless: true,
+                    screenshotFailures: false,
+                    provider: playwright({
+                      launchOptions: {
+                        executablePath: CHROMIUM,
+                        args: [
+                          '--no-sandbox',
+                          '--enable-unsafe-webgpu',
+                          '--disable-quic',
+                          '--no-first-run',
+                          '--disable-background-networking',
+                          '--disable-component-update',
+                          '--disable-sync',
+                        ],
+                      },
+                    }),
+                    instances: [{ browser: 'chromium' as const }],
+                  },
+                },
+              },
+            ]
+          : []),
+      ],
+    },
+  };
+});
