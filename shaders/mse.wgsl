@@ -32,15 +32,15 @@ fn forward(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let run = row_index(group, groups, thread);
-  let from = min(run * params.chunk, params.count);
-  let to = min(from + params.chunk, params.count);
+  let start = min(run * params.chunk, params.count);
+  let to = min(start + params.chunk, params.count);
   var squares = 0.0;
-  for (var j = from + row_lane(thread); j < to; j += THREADS_PER_ROW) {
+  for (var j = start + row_lane(thread); j < to; j += THREADS_PER_ROW) {
     let d = prediction[j] - target_value[j];
     squares += d * d;
   }
   squares = row_sum(squares, thread);
-  if (from < to && row_lane(thread) == 0u) { out[run] = squares; }
+  if (start < to && row_lane(thread) == 0u) { out[run] = squares; }
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -4,7 +4,7 @@
 // Grid         elementwise (see accumulate.wgsl).
 // Determinism  uniform: same bits on every adapter; normal: on the same adapter (log, cos, sin).
 import package::shared::grid::linear_group;
-import package::shared::philox::philox;
+import package::shared::philox::philox_high;
 import package::shared::philox::philox_uniform;
 
 override WORKGROUP: u32 = 64u;
@@ -40,9 +40,9 @@ fn normal_fill(
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
-      let words = vec4<f32>(philox(params.seed, vec4<u32>(i, 0u, params.offset, 0u)) >> vec4<u32>(8u));
-      let radius = sqrt(-2.0 * log((words.xz + 0.5) * 0x1p-24f)); // the half keeps log away from 0
-      let angle = 6.283185307179586 * words.yw * 0x1p-24f;
+      let words = vec4<f32>(philox_high(params.seed, params.offset, i)) * 5.9604644775390625e-8; // 2^-24
+      let radius = sqrt(-2.0 * log(words.xz + 2.98023223876953125e-8)); // 2^-25 keeps log away from 0
+      let angle = 6.283185307179586 * words.yw;
       let c = cos(angle) * radius;
       let s = sin(angle) * radius;
       out[i] = params.a + params.b * vec4<f32>(c.x, s.x, c.y, s.y);

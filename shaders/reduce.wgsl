@@ -39,10 +39,10 @@ fn rows(
   let last = params.outer * params.chunks;
   let row = min(index, last - 1u);
   let begin = (row / params.chunks) * params.n;
-  let from = (row % params.chunks) * params.chunk;
-  let to = min(from + params.chunk, params.n);
+  let start = (row % params.chunks) * params.chunk;
+  let to = min(start + params.chunk, params.n);
   var result = select(0.0, LOWEST, MAX);
-  for (var j = from + row_lane(thread); j < to; j += THREADS_PER_ROW) {
+  for (var j = start + row_lane(thread); j < to; j += THREADS_PER_ROW) {
     let value = x[begin + j];
     if (MAX) { result = nan_max(result, value); } else { result += value; }
   }
@@ -61,10 +61,10 @@ fn columns(
   let column = index % params.inner;
   let row = index / params.inner;
   let begin = (row / params.chunks) * params.n;
-  let from = (row % params.chunks) * params.chunk;
-  let to = min(from + params.chunk, params.n);
+  let start = (row % params.chunks) * params.chunk;
+  let to = min(start + params.chunk, params.n);
   var result = select(0.0, LOWEST, MAX);
-  for (var j = from; j < to; j++) {
+  for (var j = start; j < to; j++) {
     let value = x[(begin + j) * params.inner + column];
     if (MAX) { result = nan_max(result, value); } else { result += value; }
   }

@@ -47,16 +47,16 @@ fn softmax(
   let index = row_index(group, groups, thread);
   let task = min(index, params.bags * params.d - 1u);
   let column = task % params.d;
-  let from = offsets[task / params.d] + row_lane(thread);
+  let start = offsets[task / params.d] + row_lane(thread);
   let to = offsets[task / params.d + 1u];
   var most = -3.4028234e38f;
-  for (var n = from; n < to; n += THREADS_PER_ROW) { most = nan_max(most, x[n * params.d + column]); }
+  for (var n = start; n < to; n += THREADS_PER_ROW) { most = nan_max(most, x[n * params.d + column]); }
   most = row_max(most, thread);
   var total = 0.0;
-  for (var n = from; n < to; n += THREADS_PER_ROW) { total += exp(x[n * params.d + column] - most); }
+  for (var n = start; n < to; n += THREADS_PER_ROW) { total += exp(x[n * params.d + column] - most); }
   total = row_sum(total, thread);
   if (index != task) { return; }
-  for (var n = from; n < to; n += THREADS_PER_ROW) {
+  for (var n = start; n < to; n += THREADS_PER_ROW) {
     let at = n * params.d + column;
     out[at] = exp(x[at] - most) / total;
   }
@@ -71,16 +71,16 @@ fn softmax_backward(
   let index = row_index(group, groups, thread);
   let task = min(index, params.bags * params.d - 1u);
   let column = task % params.d;
-  let from = offsets[task / params.d] + row_lane(thread);
+  let start = offsets[task / params.d] + row_lane(thread);
   let to = offsets[task / params.d + 1u];
   var dot = 0.0;
-  for (var n = from; n < to; n += THREADS_PER_ROW) {
+  for (var n = start; n < to; n += THREADS_PER_ROW) {
     let at = n * params.d + column;
     dot += dy[at] * y[at];
   }
   dot = row_sum(dot, thread);
   if (index != task) { return; }
-  for (var n = from; n < to; n += THREADS_PER_ROW) {
+  for (var n = start; n < to; n += THREADS_PER_ROW) {
     let at = n * params.d + column;
     out[at] = y[at] * (dy[at] - dot);
   }
@@ -95,14 +95,14 @@ fn sum(
   let index = linear_group(group, groups) * WORKGROUP + thread;
   if (index >= params.bags * params.d) { return; }
   let column = index % params.d;
-  let from = offsets[index / params.d];
+  let start = offsets[index / params.d];
   let to = offsets[index / params.d + 1u];
   var result = 0.0;
-  for (var n = from; n < to; n++) {
+  for (var n = start; n < to; n++) {
     let value = x[n * params.d + column];
     if (WEIGHTED) { result += w[n] * value; } else { result += value; }
   }
-  if (MEAN) { result = result / f32(max(to - from, 1u)); }
+  if (MEAN) { result = result / f32(max(to - start, 1u)); }
   out[index] = result;
 }
 

@@ -33,14 +33,14 @@ fn copy(
   for (var e = 0u; e < ELEMENTS; e++) {
     var rest = first + e * WORKGROUP;
     if (rest >= params.count) { return; }
-    var from = params.x_start;
+    var start = params.x_start;
     var to = params.out_start;
     for (var d = 3i; d >= 0i; d--) {
       let i = rest % params.dims[d];
-      from += i * params.x_strides[d];
+      start += i * params.x_strides[d];
       to += i * params.out_strides[d];
       rest /= params.dims[d];
     }
-    out[to] = x[from];
+    out[to] = x[start];
   }
 }

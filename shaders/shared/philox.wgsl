@@ -23,7 +23,12 @@ fn philox(key_in: vec2<u32>, counter_in: vec4<u32>) -> vec4<u32> {
   return counter;
 }
 
-// Four numbers in [0, 1): elements 4 * block .. 4 * block + 3 of the stream (seed, offset).
-fn philox_uniform(seed: vec2<u32>, offset: u32, block: u32) -> vec4<f32> {
-  return vec4<f32>(philox(seed, vec4<u32>(block, 0u, offset, 0u)) >> vec4<u32>(8u)) * 0x1p-24f;
+// The upper 24 bits of the four words of quad `quad` of the stream (seed, offset).
+fn philox_high(seed: vec2<u32>, offset: u32, quad: u32) -> vec4<u32> {
+  return philox(seed, vec4<u32>(quad, 0u, offset, 0u)) >> vec4<u32>(8u);
+}
+
+// Four numbers in [0, 1): elements 4 * quad .. 4 * quad + 3 of the stream.
+fn philox_uniform(seed: vec2<u32>, offset: u32, quad: u32) -> vec4<f32> {
+  return vec4<f32>(philox_high(seed, offset, quad)) * 5.9604644775390625e-8; // 2^-24
 }

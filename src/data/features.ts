@@ -99,7 +99,7 @@ export async function parseFeatures(
       const path = `/histograd-${crypto.randomUUID()}.h5`;
       library.FS.writeFile(path, bytes);
       try {
-        return readH5Features(library, new File(path, 'r'), name, options);
+        return readH5Features(library, new File(path, 'r'), bytes.length, name, options);
       } finally {
         library.FS.unlink(path);
       }
@@ -111,12 +111,13 @@ export async function parseFeatures(
 export function readH5Features(
   library: H5Library,
   file: H5File,
+  fileBytes: number,
   name: string,
   options: FeatureOptions,
 ): PatchFeatures {
   checkH5Opened(file, name);
   try {
-    const found = findH5Features(file, options.dataset, name);
+    const found = findH5Features(file, fileBytes, options.dataset, name);
     // Before the values are read: a wrong or empty shape costs nothing to find.
     featureShape(found.features.shape, name, options);
     const features = readH5Array(library, found.features, name);

@@ -27,20 +27,34 @@ const INTEGER = 0;
 const FLOAT = 1;
 /** Rows are read in blocks of about this size, so that the WebAssembly heap, which never shrinks, stays small. */
 const BLOCK_BYTES = 8 * 2 ** 20;
+/** Deflate cannot do better (zlib's technical notes); what claims more was never written, or is damaged. */
+const MAX_DEFLATE_RATIO = 1032;
 /** One chunk may be larger than a block; beyond this the file is not a feature file. */
 const MAX_BLOCK_BYTES = 512 * 2 ** 20;
 
 /**
  * The features' dataset of an open file and, where there is one, the coordinates': shapes only, nothing is read.
  *
+ * @param fileBytes the file's size: a dataset that claims far more than it could hold is refused
  * @throws HistogradError `bad-hdf5` when the file is damaged, else as `pickFeatureArray`
  */
-export function findH5Features(file: H5File, dataset: string | undefined, name: string) {
+export function findH5Features(
+  file: H5File,
+  fileBytes: number,
+  dataset: string | undefined,
+  name: string,
+): { features: NamedDataset; coords: NamedDataset | undefined } {
   const arrays = attempt(name, () => listDatasets(file, dataset));
-  return {
-    features: pickFeatureArray(arrays, dataset, name),
-    coords: arrays.find((array) => array.name === 'coords'),
-  };
+  const features = pickFeatureArray(arrays, dataset, name);
+  const coords = arrays.find((array) => array.name === 'coords');
+  for (const array of coords ? [features, coords] : [features]) {
+    const { total_size: values, size } = attempt(name, () => array.dataset.metadata);
+    if (values * size > fileBytes * MAX_DEFLATE_RATIO) {
+      const claim = `${array.name} claims the shape [${array.shape.join(', ')}]`;
+      throw bad(name, `dataset ${claim}, more than a file of ${fileBytes} bytes can hold`);
+    }
+  }
+  return { features, coords };
 }
 
 /**

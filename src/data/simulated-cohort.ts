@@ -9,7 +9,7 @@ import type { Tissue } from './simulated/render-tile.ts';
 import { simulateExpression } from './simulated/simulate-genes.ts';
 import { simulateSlide } from './simulated/simulate-slide.ts';
 
-export interface SimulatedSlide {
+interface SimulatedSlide {
   /** `SIM-P01-S1`: patient and slide. */
   id: string;
   /** `SIM-P01`. */

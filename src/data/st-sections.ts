@@ -200,6 +200,6 @@ export function badPack(name: string, problem: string): HistogradError {
   return new HistogradError(
     'bad-pack',
     `${name}: ${problem}.`,
-    'Check that the file belongs to this pack and is complete; docs of `histograd data st-bags` describe the layout.',
+    'Check that the file belongs to this pack, is complete and has the layout that `histograd data st-bags --help` describes.',
   );
 }

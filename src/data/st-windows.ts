@@ -51,7 +51,7 @@ export function perTenThousand(counts: Float64Array, total: number): Float32Arra
   return Float32Array.from(counts, (count) => (count * 1e4) / total);
 }
 
-export type SplitPart = 'train' | 'validation' | 'test';
+type SplitPart = 'train' | 'validation' | 'test';
 /** One line of a split: a slide's part in a fold. */
 export interface SplitRow {
   readonly fold: number;

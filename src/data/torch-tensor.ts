@@ -1,8 +1,9 @@
 /** Tensors from PyTorch `.pt` files in the zip format (torch >= 1.6), read without running any of their pickle. */
-import { type Unzipped, unzipSync } from 'fflate';
 import { HistogradError } from '../errors.ts';
+import { aligned } from './aligned.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
 import { type PickledTensor, parseTorchPickle, type TorchDtype } from './torch-pickle.ts';
+import { zipEntries } from './zip-stored.ts';
 
 /** A dense float tensor in row-major order. */
 export interface TorchTensor {
@@ -56,37 +57,42 @@ export function parseTorchShapes(
  * Reads the tensor called `key` ('' for a file that holds one bare tensor), widened or narrowed to float32.
  *
  * @param name the file's name, for error messages
- * @throws HistogradError `bad-torch-file`: not torch's zip format, a pickle that names anything but tensors, compressed
- *   or overlapping entries (torch writes neither; zip bombs do), a storage that is missing or too short
+ * @throws HistogradError `bad-torch-file`: not torch's zip format, a pickle that names anything but tensors, a damaged
+ *   archive or compressed entries (torch writes none), a storage that is missing or too short
  */
 export function parseTorchTensor(bytes: Uint8Array, key: string, name: string): TorchTensor {
-  const { tensors, folder } = readPickle(bytes, name);
+  const { tensors, entries, folder } = readPickle(bytes, name);
   const tensor = tensors.get(key);
   if (tensor === undefined) throw bad(name, `it holds no tensor called ${JSON.stringify(key)}`);
   const path = `${folder}data/${tensor.storage.key}`;
-  const storage = unzip(bytes, (entry) => entry === path, name)[path];
+  const storage = entries.get(path);
   if (storage === undefined) throw bad(name, `the values of the tensor (${path}) are missing`);
   return { shape: [...tensor.shape], data: gather(tensor, storage, name) };
 }
 
 function readPickle(bytes: Uint8Array, name: string) {
   leadingPickleStart(bytes, name);
-  const meta = unzip(bytes, (entry) => /(^|\/)(data\.pkl|byteorder)$/.test(entry), name);
-  const path = Object.keys(meta).find((entry) => entry.endsWith('data.pkl'));
-  const pickle = path === undefined ? undefined : meta[path];
-  if (path === undefined || pickle === undefined) throw bad(name, 'it holds no data.pkl');
+  const entries = attempt(name, () => zipEntries(bytes));
+  const path = [...entries.keys()].find((entry) => /(^|\/)data\.pkl$/.test(entry)) ?? 'data.pkl';
+  const pickle = entries.get(path);
+  if (pickle === undefined) throw bad(name, 'it holds no data.pkl');
   const folder = path.slice(0, -'data.pkl'.length);
-  const order = meta[`${folder}byteorder`];
+  const order = entries.get(`${folder}byteorder`);
   if (order !== undefined && new TextDecoder().decode(order) !== 'little') {
     throw bad(name, 'its values are big-endian');
   }
   if (pickle.length > MAX_PICKLE_BYTES) {
     throw bad(name, `its pickle has ${pickle.length} bytes; at most ${MAX_PICKLE_BYTES} are read`);
   }
+  return { tensors: attempt(name, () => parseTorchPickle(pickle)), entries, folder };
+}
+
+function attempt<T>(name: string, read: () => T): T {
   try {
-    return { tensors: parseTorchPickle(pickle), folder };
+    return read();
   } catch (cause) {
-    throw bad(name, cause instanceof Error ? cause.message : String(cause), cause);
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw bad(name, reason.replace(/\.$/, ''), cause);
   }
 }
 
@@ -104,29 +110,7 @@ function leadingPickleStart(bytes: Uint8Array, name: string): number | undefined
   return stored && entry.endsWith('/data.pkl') ? start : undefined;
 }
 
-function unzip(bytes: Uint8Array, wanted: (path: string) => boolean, name: string): Unzipped {
-  let total = 0;
-  try {
-    return unzipSync(bytes, {
-      filter: (entry) => {
-        if (!wanted(entry.name)) return false;
-        total += entry.originalSize;
-        if (entry.compression !== 0 || entry.size !== entry.originalSize || total > bytes.length) {
-          throw bad(
-            name,
-            `${entry.name} is compressed or larger than the file; torch stores plainly`,
-          );
-        }
-        return true;
-      },
-    });
-  } catch (cause) {
-    if (cause instanceof HistogradError) throw cause;
-    throw bad(name, 'its zip archive cannot be read', cause);
-  }
-}
-
-/** Copies a strided window of a storage into a dense float32 array. */
+/** A strided window of a storage as a dense float32 array; a view on the file's bytes where that is the same. */
 function gather(
   tensor: PickledTensor,
   storage: Uint8Array,
@@ -156,7 +140,7 @@ function gather(
     dense *= shape[axis]!;
     return fits;
   });
-  if (isDense) return length === values.length ? values : values.slice(offset, offset + length);
+  if (isDense) return values.subarray(offset, offset + length);
 
   const out = new Float32Array(length);
   for (let target = 0; target < length; target++) {
@@ -178,26 +162,27 @@ function decode(storage: Uint8Array, dtype: TorchDtype, name: string): Float32Ar
       `its ${dtype} values take ${storage.length} bytes, which is not a whole number`,
     );
   }
-  const buffer = new Uint8Array(storage).buffer;
+  const { buffer, byteOffset } = aligned(storage, ITEM_BYTES[dtype]);
+  const length = storage.length / ITEM_BYTES[dtype];
   switch (dtype) {
     case 'float32':
-      return new Float32Array(buffer);
+      return new Float32Array(buffer, byteOffset, length);
     case 'float16':
-      return float16ToFloat32(new Uint16Array(buffer));
+      return float16ToFloat32(new Uint16Array(buffer, byteOffset, length));
     case 'bfloat16':
-      return bfloat16ToFloat32(new Uint16Array(buffer));
+      return bfloat16ToFloat32(new Uint16Array(buffer, byteOffset, length));
     case 'float64':
-      return new Float32Array(new Float64Array(buffer));
+      return new Float32Array(new Float64Array(buffer, byteOffset, length));
     case 'uint8':
-      return new Float32Array(new Uint8Array(buffer));
+      return new Float32Array(new Uint8Array(buffer, byteOffset, length));
     case 'int8':
-      return new Float32Array(new Int8Array(buffer));
+      return new Float32Array(new Int8Array(buffer, byteOffset, length));
     case 'int16':
-      return new Float32Array(new Int16Array(buffer));
+      return new Float32Array(new Int16Array(buffer, byteOffset, length));
     case 'int32':
-      return new Float32Array(new Int32Array(buffer));
+      return new Float32Array(new Int32Array(buffer, byteOffset, length));
     case 'int64':
-      return Float32Array.from(new BigInt64Array(buffer), Number);
+      return Float32Array.from(new BigInt64Array(buffer, byteOffset, length), Number);
   }
 }
 

@@ -94,6 +94,14 @@ export function shorten(label: string): string {
   return label.length <= MAX_LABEL ? label : `${label.slice(0, MAX_LABEL - 1)}…`;
 }
 
+/** Short labels of rows, kept distinct: a scale would merge the rows of two equal ones. */
+export function shortLabels(labels: readonly string[]): string[] {
+  const short = labels.map(shorten);
+  return short.map((label, i) =>
+    short.indexOf(label) === short.lastIndexOf(label) ? label : `${label} (${i + 1})`,
+  );
+}
+
 /** A key above a figure: one swatch and name per series. */
 export function legend(
   items: readonly { label: string; colour: string; dash?: string; mark: 'line' | 'dot' }[],

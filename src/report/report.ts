@@ -113,7 +113,8 @@ function body(document: PlotDocument, data: ReportData, models: readonly ScoredM
       : best,
   );
   const severalFolds = models.some(
-    ({ evaluation }) => evaluation.folds.filter((fold) => fold.meanPearson >= -1).length > 1,
+    ({ evaluation }) =>
+      evaluation.folds.filter((fold) => !Number.isNaN(fold.meanPearson)).length > 1,
   );
   const dashed =
     reachable === undefined

@@ -97,6 +97,13 @@ export class Tensor {
     return storage;
   }
 
+  /** Overwrites the values (as many as the tensor has), in place. */
+  assign(data: TensorData): void {
+    const value = Tensor.from(this.device, data, this.shape);
+    this.device.copy(value.buffer, this.buffer, 4 * this.size);
+    value.dispose();
+  }
+
   /** Reads the values back. Waits for the GPU; throws what went wrong there. */
   async data(): Promise<TensorData> {
     const bytes = await this.device.read(this.buffer, 4 * this.size);

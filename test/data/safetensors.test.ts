@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  parseSafetensors,
-  parseSafetensorsHeader,
-  serializeSafetensors,
-} from '../../src/data/safetensors.ts';
+import { parseSafetensors, serializeSafetensors } from '../../src/data/safetensors.ts';
+import { parseSafetensorsHeader } from '../../src/data/safetensors-header.ts';
 import { expectError } from './expect-error.ts';
 
 /** A file from a header (object or raw text) and its data bytes. */

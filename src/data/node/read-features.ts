@@ -1,6 +1,5 @@
 /** Bags of patch features from files. */
 import { openSync } from 'node:fs';
-import { access, constants } from 'node:fs/promises';
 import { devNull } from 'node:os';
 import { resolve } from 'node:path';
 import type { File as H5File } from 'h5wasm';
@@ -16,9 +15,9 @@ import {
 } from '../features.ts';
 import { attempt, checkH5Opened, findH5Features, type H5Library } from '../hdf5.ts';
 import { NPY_HEADER_BYTES, parseNpyHeader } from '../npy.ts';
-import { parseSafetensorsHeader, safetensorsDataStart } from '../safetensors.ts';
+import { parseSafetensorsHeader, safetensorsDataStart } from '../safetensors-header.ts';
 import { parseTorchShapes } from '../torch-tensor.ts';
-import { readBytes, readError, readStart } from './read-file.ts';
+import { readBytes, readStart } from './read-file.ts';
 
 const TORCH_START_BYTES = 65_536;
 
@@ -34,8 +33,8 @@ export async function readFeatures(
 ): Promise<PatchFeatures> {
   if (requireFeatureFormat(path) !== 'h5')
     return parseFeatures(await readBytes(path), path, options);
-  const { library, file } = await openH5(path);
-  return readH5Features(library, file, path, options);
+  const { library, file, fileBytes } = await openH5(path);
+  return readH5Features(library, file, fileBytes, path, options);
 }
 
 /**
@@ -74,10 +73,10 @@ async function storedShape(path: string, options: FeatureOptions): Promise<reado
       return pickFeatureArray(arrays, options.dataset, path).shape;
     }
     case 'h5': {
-      const { file } = await openH5(path);
+      const { file, fileBytes } = await openH5(path);
       checkH5Opened(file, path);
       try {
-        return findH5Features(file, options.dataset, path).features.shape;
+        return findH5Features(file, fileBytes, options.dataset, path).features.shape;
       } finally {
         attempt(path, () => file.close());
       }
@@ -85,15 +84,17 @@ async function storedShape(path: string, options: FeatureOptions): Promise<reado
   }
 }
 
-async function openH5(path: string): Promise<{ library: H5Library; file: H5File }> {
-  await access(path, constants.R_OK).catch((cause) => {
-    throw readError(path, cause);
-  });
+async function openH5(
+  path: string,
+): Promise<{ library: H5Library; file: H5File; fileBytes: number }> {
+  // The library's own error for a missing file is a bare failure.
+  const { fileBytes } = await readStart(path, 0);
   const { File, FS, ready } = await import('h5wasm/node');
   const library = await ready;
   silence(FS);
   // h5wasm keeps its own working folder, so that a later process.chdir would mislead it.
-  return { library, file: attempt(path, () => new File(resolve(path), 'r')) };
+  const file = attempt(path, () => new File(resolve(path), 'r'));
+  return { library, file, fileBytes };
 }
 
 let silenced = false;

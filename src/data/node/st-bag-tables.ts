@@ -25,7 +25,7 @@ export interface BagTarget {
  * - `expression.csv`: slide, then a column per gene: counts per 10,000 of the bag's library;
  * - `patients.csv`: slide, patient, section;
  * - `splits-section.csv`, `splits-patient.csv`: fold, slide, part. Leave one section out among the
- *   sections of one patient (its other patients take no part), and leave one patient out; a file is
+ *   sections of one patient (other patients take no part in that fold), and leave one patient out; a file is
  *   left out where there is nothing to leave out;
  * - `spots.csv`: slide, row in the bag, section, spot index, array_x, array_y, total;
  * - `spot-expression.safetensors`: `expression` f32 [rows of spots.csv, G], per 10,000 of the spot's

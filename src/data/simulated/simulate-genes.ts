@@ -59,7 +59,7 @@ export function simulateExpression(
   const expression = truths.map(() => new Float32Array(count));
   const signal = truths.map(() => new Float32Array(count));
   const reachable = new Float32Array(count);
-  for (const [g, { name, family }] of genes.entries()) {
+  for (const [g, { family }] of genes.entries()) {
     const random = seededRandom(seed, 3, g);
     const base = random.uniform(5, 9);
     const scale = random.uniform(0.4, 1);
@@ -67,7 +67,7 @@ export function simulateExpression(
     const { follows } = FAMILIES[family]!;
     const weights = SUMMARIES.map((summary) => {
       const main = follows.includes(summary) ? random.uniform(0.5, 1) : 0;
-      // Few genes are pure: a third also follow something else, weakly.
+      // About half of the genes also follow something else, weakly.
       const also = random.uniform() < 0.1 ? 0.35 * random.normal() : 0;
       return follows.length === 0 ? 0 : main + also;
     });
@@ -83,12 +83,11 @@ export function simulateExpression(
       signal[s]![g] = base + scale * clean[s]!;
       expression[s]![g] = Math.max(base + scale * noisy, 0);
     }
-    genes[g] = { name, family };
   }
   return { genes: genes.map(({ name }) => name), expression, signal, reachable };
 }
 
-/** `SIM_NUC_01`, ...: families share the count by largest remainder, in the table's order. */
+/** `SIM_NUC_01`, ...: each family gets its share of the count, in the table's order. */
 function geneNames(count: number): { name: string; family: number }[] {
   const names: { name: string; family: number }[] = [];
   let share = 0;

@@ -218,15 +218,33 @@ describe('damaged files', () => {
 
   it('chunks whose checksum fails, without stale values or noise', async () => {
     const bytes = readFileSync(fixture('checksum.h5'));
-    const value = Buffer.from(Float32Array.of(0.25, 0.5, 0.75).buffer);
+    const value = Buffer.from(Float32Array.of(0.5, 0.75, 1).buffer);
     const at = bytes.indexOf(value);
     expect(at).toBeGreaterThan(0);
     bytes[at] = 0x77;
     const path = write('flipped.h5', bytes);
-    await expectError(() => readFeatures(path), 'bad-hdf5', /flipped\.h5.*rows 0.*cannot be read/);
+    await expectError(
+      () => readFeatures(path),
+      'bad-hdf5',
+      /flipped\.h5.*rows 0 and on.*cannot be read/,
+    );
     // The file is not kept open: once replaced, it is read anew.
     copyFileSync(fixture('checksum.h5'), path);
     expect([...(await readFeatures(path)).features]).toEqual(EXPECTED);
+  });
+
+  it('HDF5 that claims more than it holds', async () => {
+    const h5wasm = await import('h5wasm/node');
+    await h5wasm.ready;
+    const path = join(folder, 'claim.h5');
+    const file = new h5wasm.File(path, 'w');
+    const data = new Float32Array(4);
+    const dataset = { name: 'features', data, shape: [2, 2], maxshape: [null, 2], chunks: [2, 2] };
+    file.create_dataset(dataset).resize([10_000_000_000, 2]);
+    file.close();
+    for (const read of [readFeatures, readFeatureShape]) {
+      await expectError(() => read(path), 'bad-hdf5', /shape \[10000000000, 2\], more than a file/);
+    }
   });
 
   it('HDF5 with random damage: an error or values, never a crash', async () => {

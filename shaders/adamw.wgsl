@@ -1,0 +1,54 @@
+// AdamW, one parameter tensor (Loshchilov & Hutter 2019; the order of torch.optim.AdamW):
+//   p *= 1 - lr * weight_decay;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
+//   p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+// with g scaled by clip[1] (see grad-norm.wgsl). Where clip[2] is 0, a gradient was not finite: nothing changes.
+//
+// Layout       p, g, m, v: the same number of float32, contiguous; clip: [norm, scale, finite].
+// Grid         elementwise (see accumulate.wgsl).
+// Host         lr and the bias corrections are given anew every step.
+// Determinism  every element has one writer.
+import package::shared::grid::linear_group;
+
+override WORKGROUP: u32 = 64u;
+override VECS: u32 = 4u;
+
+struct Params {
+  vecs: u32,
+  lr: f32,
+  beta1: f32,
+  beta2: f32,
+  eps: f32,
+  weight_decay: f32,
+  correction1: f32, // 1 - b1^t
+  correction2_sqrt: f32, // sqrt(1 - b2^t)
+}
+
+@group(0) @binding(0) var<storage, read_write> p: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> clip: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn step(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  if (clip[2] == 0.0) { return; }
+  let scale = clip[1];
+  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  for (var j = 0u; j < VECS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < params.vecs) {
+      let grad = g[i] * scale;
+      let mean = params.beta1 * m[i] + (1.0 - params.beta1) * grad;
+      let variance = params.beta2 * v[i] + (1.0 - params.beta2) * grad * grad;
+      m[i] = mean;
+      v[i] = variance;
+      let denominator = sqrt(variance) / params.correction2_sqrt + params.eps;
+      p[i] = p[i] * (1.0 - params.lr * params.weight_decay) - (params.lr / params.correction1) * mean / denominator;
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/** Expression tables from files. */
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import Papa from 'papaparse';
+import { HistogradError } from '../../errors.ts';
+import {
+  delimitedTextConfig,
+  type ExpressionOptions,
+  type ExpressionTable,
+  expressionTableBuilder,
+} from '../expression-table.ts';
+import { readError } from './read-file.ts';
+
+/**
+ * Reads an expression table, CSV or TSV, gzipped if it ends in .gz. Streamed: the text is never whole in memory.
+ *
+ * @throws HistogradError `no-file`, `not-readable`, `bad-gzip`, and those of `expressionTableBuilder`
+ */
+export async function readExpressionTable(
+  path: string,
+  options: ExpressionOptions = {},
+): Promise<ExpressionTable> {
+  const builder = expressionTableBuilder(path, options);
+  const parser = Papa.parse(Papa.NODE_STREAM_INPUT, delimitedTextConfig(path));
+  const source = createReadStream(path);
+  const consume = async (rows: AsyncIterable<unknown>) => {
+    for await (const row of rows) if (isRow(row)) builder.row(row);
+  };
+  try {
+    if (path.endsWith('.gz')) await pipeline(source, createGunzip(), decodeText, parser, consume);
+    else await pipeline(source, decodeText, parser, consume);
+  } catch (cause) {
+    throw sourceError(path, cause);
+  }
+  return builder.finish();
+}
+
+/** Papa Parse decodes each chunk by itself, which would break a letter of several bytes that lies across two. */
+async function* decodeText(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of source) yield decoder.decode(chunk, { stream: true });
+  yield decoder.decode();
+}
+
+function isRow(row: unknown): row is string[] {
+  return Array.isArray(row) && row.every((cell) => typeof cell === 'string');
+}
+
+function sourceError(path: string, cause: unknown): HistogradError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (!code.startsWith('Z_')) return readError(path, cause);
+  return new HistogradError(
+    'bad-gzip',
+    `${path} cannot be uncompressed: ${cause instanceof Error ? cause.message : code}.`,
+    'The file is damaged, cut short or not gzipped: copy or download it again.',
+    { cause },
+  );
+}

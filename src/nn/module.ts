@@ -1,0 +1,105 @@
+import { Parameter } from '../autograd/parameter.ts';
+import { HistogradError } from '../errors.ts';
+import type { TensorData } from '../tensor/tensor.ts';
+
+/** Values of a state dict as they come from a file. */
+export interface StateTensor {
+  shape: readonly number[];
+  data: TensorData;
+}
+
+/**
+ * Base of layers and models. Parameters and submodules are found among the properties, and named by
+ * them as in PyTorch (`attention.V.weight`, arrays by index).
+ */
+export abstract class Module {
+  training = true;
+  /** Path from the root module, once `namedModules` was called on it; used in messages. */
+  layerName = '';
+
+  train(on = true): this {
+    for (const [, module] of this.namedModules()) module.training = on;
+    return this;
+  }
+
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** This module and all below it, by path. */
+  namedModules(prefix = ''): [string, Module][] {
+    this.layerName = prefix;
+    const found: [string, Module][] = [[prefix, this]];
+    for (const [name, value] of members(this)) {
+      if (value instanceof Module) found.push(...value.namedModules(join(prefix, name)));
+    }
+    return found;
+  }
+
+  /** All parameters by path, in order of declaration. */
+  namedParameters(): Map<string, Parameter> {
+    const found = new Map<string, Parameter>();
+    for (const [path, module] of this.namedModules()) {
+      for (const [name, value] of members(module)) {
+        if (value instanceof Parameter) found.set(join(path, name), value);
+      }
+    }
+    return found;
+  }
+
+  /** Reads all parameters back from the GPU. */
+  async stateDict(): Promise<Map<string, StateTensor>> {
+    const state = new Map<string, StateTensor>();
+    for (const [name, parameter] of this.namedParameters()) {
+      state.set(name, { shape: parameter.shape, data: await parameter.data() });
+    }
+    return state;
+  }
+
+  /** Overwrites the parameters. Names and shapes must agree exactly. */
+  loadStateDict(state: ReadonlyMap<string, StateTensor>): void {
+    const parameters = this.namedParameters();
+    const missing = [...parameters.keys()].filter((name) => !state.has(name));
+    const unexpected = [...state.keys()].filter((name) => !parameters.has(name));
+    const reshaped = [...parameters].filter(([name, p]) => {
+      const found = state.get(name);
+      return found && found.shape.join() !== p.shape.join();
+    });
+    if (missing.length + unexpected.length + reshaped.length > 0) {
+      const parts = [
+        missing.length > 0 ? `missing: ${missing.join(', ')}` : '',
+        unexpected.length > 0 ? `unexpected: ${unexpected.join(', ')}` : '',
+        ...reshaped.map(
+          ([name, p]) =>
+            `${name}: expected [${p.shape.join(', ')}], found [${state.get(name)?.shape.join(', ')}]`,
+        ),
+      ];
+      throw new HistogradError(
+        'checkpoint-mismatch',
+        `The checkpoint does not fit the model (${parts.filter(Boolean).join('; ')}).`,
+        'Use the model, sizes and genes that the checkpoint was trained with.',
+      );
+    }
+    for (const [name, parameter] of parameters) parameter.assign(state.get(name)!.data);
+  }
+
+  parameterCount(): number {
+    return [...this.namedParameters().values()].reduce((total, p) => total + p.size, 0);
+  }
+
+  dispose(): void {
+    for (const parameter of this.namedParameters().values()) parameter.dispose();
+  }
+}
+
+function join(prefix: string, name: string): string {
+  return prefix ? `${prefix}.${name}` : name;
+}
+
+/** Properties of a module, with arrays opened: `layers` gives `layers.0`, `layers.1`, … */
+function* members(module: Module): Generator<[string, unknown]> {
+  for (const [name, value] of Object.entries(module)) {
+    if (Array.isArray(value)) for (const [i, item] of value.entries()) yield [`${name}.${i}`, item];
+    else yield [name, value];
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The three proofs that every operation owes, generated from its declaration: PyTorch's values and
+ * gradients, a float64 reference over awkward shapes, and numeric gradients of the GPU path itself.
+ *
+ * Each runs with the kernels as tuned for this adapter, and again with those of the other class:
+ * the workgroup-memory kernels of a GPU would otherwise never run on a machine without one.
+ */
+import { describe, expect, it } from 'vitest';
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backwardFrom } from '../../src/autograd/tape.ts';
+import type { Device } from '../../src/gpu/device.ts';
+import type { Op } from '../../src/ops/op.ts';
+import { scope } from '../../src/tensor/scope.ts';
+import { Segments } from '../../src/tensor/segments.ts';
+import { type Shape, sizeOf, Tensor } from '../../src/tensor/tensor.ts';
+import { testDevice } from '../device.ts';
+import { type GoldenCase, loadGolden } from '../reference/goldens.ts';
+import { dot, type Nd, nd, norm, Random } from './nd.ts';
+
+export interface FuzzCase<Json> {
+  readonly shapes: readonly Shape[];
+  readonly options: Json;
+}
+
+export interface Proof<Options, Json> {
+  op: Op<Options>;
+  /** The golden's name, where it is not the op's. */
+  golden?: string;
+  /** The op's options from those in the goldens and in `cases`; without it they are the same. */
+  options?: (json: Json, device: Device) => Options;
+  cases: readonly FuzzCase<Json>[];
+  /** The operation in float64. */
+  reference: (inputs: readonly Nd[], options: Json) => Nd;
+  /** The values of an input, away from kinks and poles; without it standard normal. */
+  draw?: (random: Random, shape: Shape, input: number) => ArrayLike<number>;
+  /** Allowed error, relative to the largest magnitude of a tensor (1e-5). Say why where it is more. */
+  tolerance?: number;
+  /** Absolute error that counts as none, for results that are zero in exact arithmetic (1e-6). */
+  floor?: number;
+}
+
+interface Values {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+interface Result {
+  value: Values;
+  grads: Values[];
+}
+
+export async function otherTuning(): Promise<Device> {
+  const own = await testDevice();
+  return testDevice(own.adapter.class === 'gpu' ? 'cpu' : 'gpu');
+}
+
+/** The same tests for both classes of adapter. */
+export const TUNINGS: readonly { tuning: string; open: () => Promise<Device> }[] = [
+  { tuning: 'as tuned for this adapter', open: () => testDevice() },
+  { tuning: 'as tuned for the other class', open: otherTuning },
+];
+
+export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): void {
+  const { op, reference, tolerance = 1e-5, floor = 1e-6 } = proof;
+  const toOptions = proof.options ?? ((json: Json) => json as unknown as Options);
+  const golden = () => loadGolden('ops', proof.golden ?? op.name);
+  const samples = proof.cases.map((fuzz, i) => once(() => sample(proof, fuzz, i)));
+
+  describe(op.name, () => {
+    it('has a float64 reference that agrees with PyTorch', async () => {
+      const { cases, tensor } = await golden();
+      expect(cases.length).toBeGreaterThan(0);
+      for (const { name, inputs, options, output } of cases) {
+        const expected = floats(tensor(output));
+        const found = reference(inputs.map((key) => widen(floats(tensor(key)))), options as Json);
+        expect(found.shape, name).toEqual(expected.shape);
+        // A golden is rounded to float32 once.
+        expect(difference(found.data, expected.data, 1e-7, 1e-30), name).toBeNull();
+      }
+    });
+
+    describe.each(TUNINGS)('$tuning', ({ open }) => {
+      it('agrees with PyTorch in value and gradients', async () => {
+        const device = await open();
+        const { cases, tensor } = await golden();
+        const wrong: string[] = [];
+        const check = (what: string, found: Values, expected: Values) => {
+          const problem = compare(found, expected, tolerance, floor);
+          if (problem) wrong.push(`${what}: ${problem}`);
+        };
+        for (const { name, inputs, options, output, gradOutput, grads } of cases) {
+          const values = inputs.map((key) => floats(tensor(key)));
+          const weights = floats(tensor(gradOutput!)).data;
+          const result = await evaluate(op, device, values, toOptions(options as Json, device), weights);
+          check(`value of case ${name}`, result.value, floats(tensor(output)));
+          grads.forEach((key, i) => {
+            if (key) check(`gradient ${i} of case ${name}`, result.grads[i]!, floats(tensor(key)));
+          });
+        }
+        expect(wrong).toEqual([]);
+      });
+
+      it('agrees with float64 over awkward shapes', async () => {
+        const device = await open();
+        const wrong: string[] = [];
+        for (const make of samples) {
+          const { label, options, inputs, weights, value, slopes } = make();
+          const result = await evaluate(op, device, inputs, toOptions(options, device), weights);
+          const problem = compare(result.value, value, tolerance, floor);
+          if (problem) wrong.push(`value, ${label}: ${problem}`);
+          for (const { input, direction, slope } of slopes) {
+            const grad = result.grads[input]!.data;
+            // Rounding errors of the elements are independent: they add up like the norm.
+            const allowed = tolerance * norm(grad) + floor * Math.sqrt(grad.length);
+            const found = dot(grad, direction);
+            if (!(Math.abs(found - slope) <= allowed)) {
+              wrong.push(`gradient ${input}, ${label}: ${found} along a direction, expected ${slope}`);
+            }
+          }
+        }
+        expect(wrong).toEqual([]);
+      });
+
+      it('has the gradient of its own central differences', async () => {
+        const device = await open();
+        const wrong: string[] = [];
+        for (const make of samples) {
+          const { label, options, inputs, weights, slopes } = make();
+          if (inputs.some(({ data }) => data.length > 2500)) continue;
+          const at = async (shift: number, input = -1, direction?: ArrayLike<number>) => {
+            const moved = inputs.map((x, i) =>
+              i === input ? { ...x, data: x.data.map((v, j) => v + shift * direction![j]!) } : x,
+            );
+            return evaluate(op, device, moved, toOptions(options, device), weights);
+          };
+          const { grads, value } = await at(0);
+          for (const { input, direction } of slopes) {
+            const eps = 0.01;
+            const ahead = await at(eps, input, direction);
+            const behind = await at(-eps, input, direction);
+            const slope = (dot(ahead.value.data, weights) - dot(behind.value.data, weights)) / (2 * eps);
+            const grad = grads[input]!.data;
+            // 1 %, and what rounding of the values may amount to after division by 2 eps.
+            const noise = norm(value.data.map((v, i) => v * weights[i]!));
+            const allowed = 0.01 * norm(grad) + 1e-4 * noise + 1e-5;
+            const found = dot(grad, direction);
+            if (!(Math.abs(found - slope) <= allowed)) {
+              wrong.push(`gradient ${input}, ${label}: ${found}, differences give ${slope}`);
+            }
+          }
+        }
+        expect(wrong).toEqual([]);
+      });
+    });
+  });
+}
+
+/** Everything about a fuzz case that does not depend on the device. */
+function sample<Options, Json>(proof: Proof<Options, Json>, fuzz: FuzzCase<Json>, index: number) {
+  const { op, reference } = proof;
+  const { shapes, options } = fuzz;
+  const seed = [...op.name].reduce((hash, c) => (31 * hash + c.charCodeAt(0)) >>> 0, index);
+  const random = new Random(seed);
+  const draw = proof.draw ?? ((r: Random, shape: Shape) => nd(shape, () => r.normal()).data);
+  const inputs = shapes.map((shape, i) => ({
+    shape,
+    data: Float32Array.from(draw(random, shape, i)),
+  }));
+  const wide = inputs.map(widen);
+  const value = reference(wide, options);
+  const weights = Float32Array.from(value.data, () => random.normal());
+  const slopes = inputs.flatMap(({ data }, input) =>
+    [1, 2].map(() => {
+      const direction = Float32Array.from(data, () => random.normal());
+      const at = (shift: number) => {
+        const moved = wide.map((x, i) =>
+          i === input ? nd(x.shape, (j) => x.data[j]! + shift * direction[j]!) : x,
+        );
+        return dot(reference(moved, options).data, weights);
+      };
+      const eps = 1e-5;
+      return { input, direction, slope: (at(eps) - at(-eps)) / (2 * eps) };
+    }),
+  );
+  const json = JSON.stringify(options);
+  const label = `shapes ${JSON.stringify(shapes)}, options ${json.slice(0, 80)}, seed ${seed}`;
+  return { label, options, inputs, weights, value, slopes };
+}
+
+/** Value and gradients on the GPU, with `weights` as the gradient of the output. */
+async function evaluate<Options>(
+  op: Op<Options>,
+  device: Device,
+  inputs: readonly Values[],
+  options: Options,
+  weights: Float32Array,
+): Promise<Result> {
+  const parameters = inputs.map(({ shape, data }) => Parameter.of(Tensor.from(device, data, shape)));
+  const output = scope(() => {
+    const result = op.apply(parameters, options);
+    backwardFrom(result, Tensor.from(device, weights, result.shape));
+    return result;
+  });
+  const value = { shape: output.shape, data: await output.floats() };
+  const grads: Values[] = [];
+  for (const { grad, shape } of parameters) {
+    grads.push(grad ? { shape: grad.shape, data: await grad.floats() } : { shape, data: new Float32Array() });
+  }
+  output.dispose();
+  for (const parameter of parameters) parameter.dispose();
+  for (const option of Object.values(options ?? {})) if (option instanceof Segments) option.dispose();
+  return { value, grads };
+}
+
+interface Expected {
+  readonly shape: Shape;
+  readonly data: ArrayLike<number>;
+}
+
+function compare(found: Expected, expected: Expected, relative: number, floor: number): string | null {
+  if (found.shape.join() !== expected.shape.join()) {
+    return `shape [${found.shape}], expected [${expected.shape}]`;
+  }
+  return difference(found.data, expected.data, relative, floor);
+}
+
+/** Null when all values are within `relative` of the largest magnitude, or `floor`; else the worst one. */
+export function difference(
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  relative: number,
+  floor: number,
+): string | null {
+  if (found.length !== expected.length) return `${found.length} values, expected ${expected.length}`;
+  let largest = 0;
+  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
+  const allowed = Math.max(relative * largest, floor);
+  let worst = -1;
+  let most = allowed;
+  for (let i = 0; i < expected.length; i++) {
+    const error = Math.abs(found[i]! - expected[i]!);
+    if (error <= most) continue; // so that a NaN does not pass
+    worst = i;
+    most = error;
+  }
+  if (worst < 0) return null;
+  return `element ${worst} is ${found[worst]}, expected ${expected[worst]} within ${allowed.toExponential(1)}`;
+}
+
+function floats({ shape, data }: { shape: Shape; data: unknown }): Values {
+  if (data instanceof Float32Array) return { shape, data };
+  throw new Error('a golden tensor is not float32');
+}
+
+function widen({ shape, data }: Values): Nd {
+  return { shape, data: Float64Array.from(data) };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
