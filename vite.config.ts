@@ -29,7 +29,7 @@ export default defineConfig(({ mode }) => {
       ssr: browser ? false : true,
       lib: browser ? { entry: { index: 'src/index.ts' }, formats: ['es'] } : undefined,
       rollupOptions: browser
-        ? { external: ['papaparse', 'h5wasm', 'npyjs', 'fflate', 'pickleparser', 'zod'] }
+        ? { external: ['papaparse', 'h5wasm', 'pickleparser'] }
         : {
             input: { index: 'src/index.node.ts', cli: 'src/cli/main.ts' },
             output: { entryFileNames: '[name].js', format: 'es' },
@@ -37,7 +37,7 @@ export default defineConfig(({ mode }) => {
     },
     // Its package.json points at a CommonJS file that Node cannot load as a module.
     ssr: { noExternal: ['wgsl_reflect'] },
-    resolve: browser ? {} : { conditions: ['node', 'import'] },
+    resolve: mode === 'node' ? { conditions: ['node', 'import'] } : {},
     test: {
       // One device at a time: parallel Dawn devices contend for the same two cores.
       fileParallelism: false,
@@ -60,6 +60,7 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'swiftshader',
             include: SWIFTSHADER_SUBSET,
+            exclude: ['test/**/*.browser.test.ts'],
             pool: 'forks',
             isolate: false,
             env: { HISTOGRAD_ADAPTER: 'swiftshader' },

@@ -5,7 +5,9 @@
 //
 // Layout       x, dy, out, dyh: [rows, n] contiguous float32; weight, bias: [n].
 // Grid         rows of threads, see shared/row_reduce.wgsl.
-// Precision    two passes for mean and variance; both are computed again in backward instead of stored.
+// Precision    two passes for mean and variance, on the differences from the row's first element: these are exact
+//              in a nearly constant row, where the mean alone would be off by much of a deviation. Both are
+//              computed again in backward instead of stored.
 // Determinism  fixed order; no atomics.
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
@@ -23,19 +25,26 @@ struct Params { rows: u32, n: u32, eps: f32 }
 @group(0) @binding(5) var<storage, read_write> dyh: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-// (mean, rstd) of the row that begins at `begin`.
-fn moments(begin: u32, thread: u32) -> vec2<f32> {
+struct Moments { first: f32, mean: f32, rstd: f32 } // mean: of the differences from `first`
+
+fn centred(value: f32, m: Moments) -> f32 {
+  return (value - m.first) - m.mean;
+}
+
+// Of the row that begins at `begin`.
+fn moments(begin: u32, thread: u32) -> Moments {
   let lane = row_lane(thread);
+  var m = Moments(x[begin], 0.0, 0.0);
   var total = 0.0;
-  for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += x[begin + j]; }
-  let mean = row_sum(total, thread) / f32(params.n);
+  for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += x[begin + j] - m.first; }
+  m.mean = row_sum(total, thread) / f32(params.n);
   var squares = 0.0;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
-    let d = x[begin + j] - mean;
+    let d = centred(x[begin + j], m);
     squares += d * d;
   }
-  let variance = row_sum(squares, thread) / f32(params.n);
-  return vec2<f32>(mean, inverseSqrt(variance + params.eps));
+  m.rstd = inverseSqrt(row_sum(squares, thread) / f32(params.n) + params.eps);
+  return m;
 }
 
 @compute @workgroup_size(ROW_THREADS)
@@ -49,7 +58,7 @@ fn forward(
   let m = moments(begin, thread);
   if (index >= params.rows) { return; }
   for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
-    out[begin + j] = (x[begin + j] - m.x) * m.y * weight[j] + bias[j];
+    out[begin + j] = centred(x[begin + j], m) * m.rstd * weight[j] + bias[j];
   }
 }
 
@@ -67,14 +76,14 @@ fn backward(
   for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
     let g = dy[begin + j] * weight[j];
     sum_g += g;
-    sum_gh += g * (x[begin + j] - m.x) * m.y;
+    sum_gh += g * centred(x[begin + j], m) * m.rstd;
   }
   let mean_g = row_sum(sum_g, thread) / f32(params.n);
   let mean_gh = row_sum(sum_gh, thread) / f32(params.n);
   if (index >= params.rows) { return; }
   for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
-    let h = (x[begin + j] - m.x) * m.y;
-    out[begin + j] = m.y * (dy[begin + j] * weight[j] - mean_g - h * mean_gh);
+    let h = centred(x[begin + j], m) * m.rstd;
+    out[begin + j] = m.rstd * (dy[begin + j] * weight[j] - mean_g - h * mean_gh);
     dyh[begin + j] = dy[begin + j] * h;
   }
 }

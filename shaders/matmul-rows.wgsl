@@ -5,7 +5,7 @@
 // Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32, batch after batch (`*_batch`: elements per
 //              batch, 0 to repeat). TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N].
 // Grid         x: blocks of 4 * WORKGROUP columns, y: blocks of 8 rows, z: batch.
-// Host         M, N, K > 0.
+// Host         M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
 // Determinism  K is walked in order; one writer per element.
 override WORKGROUP: u32 = 64u;

@@ -9,7 +9,7 @@
 //              batch, 0 to repeat). TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N].
 // VEC_A, VEC_B the operand's stored rows are multiples of 4 long: vec4 loads. Else four guarded scalar loads.
 // Grid         x: column tiles of 4 * LANES, y: row tiles of 4 * LANES, z: batch. workgroup = LANES = subgroup size.
-// Host         LANES is the device's one subgroup size, 4 or 8; M, N, K > 0.
+// Host         LANES is the device's one subgroup size, 4 or 8; M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
 // Determinism  K is walked in order; one writer per element.
 enable subgroups;

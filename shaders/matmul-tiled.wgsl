@@ -4,7 +4,7 @@
 // Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32, batch after batch (`*_batch`: elements per
 //              batch, 0 to repeat). TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N].
 // Grid         x: column tiles of 64, y: row tiles of 64, z: batch. 16 x 16 threads, 8.5 KiB of workgroup memory.
-// Host         M, N, K > 0.
+// Host         M, N > 0; with K = 0, C is the bias or 0.
 // Edges        the staged slices are 0 beyond the operands; C is stored inside its bounds only.
 // Determinism  K is walked in order; one writer per element.
 override TRANS_A: bool = false;

@@ -16,14 +16,6 @@ import {
   type SafetensorsEntry,
 } from './safetensors-header.ts';
 
-/** The array types that a tensor can be held in. */
-export type SafetensorData =
-  | Float32Array<ArrayBuffer>
-  | Int32Array<ArrayBuffer>
-  | Uint32Array<ArrayBuffer>
-  | BigInt64Array<ArrayBuffer>
-  | Uint8Array<ArrayBuffer>;
-
 /** One tensor as read: `dtype` is the file's; F16 and BF16 are widened to a Float32Array. */
 export type Safetensor =
   | { dtype: 'F32' | 'F16' | 'BF16'; shape: number[]; data: Float32Array<ArrayBuffer> }

@@ -38,7 +38,7 @@ export interface ChosenAdapter {
 }
 
 /** What an adapter turned out to be; a `null` one validates but never computes. */
-export interface AdapterNature {
+interface AdapterNature {
   class: AdapterClass | 'null';
   name: string;
 }
@@ -96,7 +96,7 @@ export async function chooseAdapter(request?: AdapterRequest): Promise<ChosenAda
 }
 
 /** A search and its outcome; `chosen` is missing when nothing fits. */
-export interface AdapterSearch {
+interface AdapterSearch {
   request: AdapterRequest;
   chosen?: ChosenAdapter;
   tried: ChosenAdapter['tried'];

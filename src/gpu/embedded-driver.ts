@@ -26,7 +26,7 @@ const ICD = 'vk_swiftshader_icd.json';
 const FILES = ['libvk_swiftshader.so', LOADER, ICD];
 
 /** Where the unpacked parts lie: absolute paths. */
-export interface EmbeddedDriver {
+interface EmbeddedDriver {
   folder: string;
   loader: string;
   icd: string;

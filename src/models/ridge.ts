@@ -1,7 +1,8 @@
 /**
  * Ridge regression from the mean patch feature of a slide to all genes, in closed form: the floor that
- * a trained model has to beat. Features are standardised; the penalty is the one of a grid with
- * the smallest leave-one-out error on the training slides (exact, from the hat matrix).
+ * a trained model has to beat. Features are standardised. The penalty is the one of a grid with the
+ * smallest error in five-fold cross-validation on the training slides, in blocks of consecutive slides: neighbours
+ * in the list may share tissue (windows of one section), and leaving out single ones would choose too small a penalty.
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import { HistogradError } from '../errors.ts';
@@ -43,32 +44,8 @@ export class Ridge extends ExpressionModel {
     const y = new Matrix(n, genes);
     for (let i = 0; i < n; i++)
       for (let g = 0; g < genes; g++) y.set(i, g, training.targets[i * genes + g]! - intercept[g]!);
-    // K = X Xᵀ = U diag(s) Uᵀ; then the residuals of every penalty, leave-one-out, cost little each.
-    const kernel = x.mmul(x.transpose());
-    const { eigenvectorMatrix: u, realEigenvalues: s } = new EigenvalueDecomposition(kernel, { assumeSymmetric: true });
-    const rotated = u.transpose().mmul(y);
-    let least = Number.POSITIVE_INFINITY;
-    let dual = new Matrix(n, genes);
-    for (let exponent = this.options.from; exponent <= this.options.to; exponent += 0.5) {
-      const penalty = 10 ** exponent * d;
-      const scaled = rotated.clone();
-      scaled.apply((i, g) => scaled.set(i, g, rotated.get(i, g) / (Math.max(s[i]!, 0) + penalty)));
-      const alpha = u.mmul(scaled);
-      // The residual is penalty · alpha, and the leave-one-out residual divides it by 1 − hᵢᵢ.
-      let error = 0;
-      for (let i = 0; i < n; i++) {
-        let leverage = 1 / n;
-        for (let j = 0; j < n; j++) leverage += (u.get(i, j) ** 2 * Math.max(s[j]!, 0)) / (Math.max(s[j]!, 0) + penalty);
-        const rest = Math.max(1 - leverage, 1e-9);
-        for (let g = 0; g < genes; g++) error += ((penalty * alpha.get(i, g)) / rest) ** 2;
-      }
-      if (error < least) {
-        least = error;
-        dual = alpha;
-        this.penalty = penalty;
-      }
-    }
-    const weights = x.transpose().mmul(dual);
+    this.penalty = choosePenalty(x, y, penalties(this.options, d));
+    const weights = ridgeSolver(x, y)(this.penalty);
     this.memory.set('mean', vector(mean));
     this.memory.set('deviation', vector(deviation));
     this.memory.set('weights', { shape: [d, genes], data: Float32Array.from(weights.to1DArray()) });
@@ -103,6 +80,51 @@ export class Ridge extends ExpressionModel {
     }
     return expression;
   }
+}
+
+const BLOCKS = 5;
+
+function penalties({ from, to }: RidgeOptions, d: number): number[] {
+  return Array.from({ length: 2 * (to - from) + 1 }, (_, i) => 10 ** (from + i / 2) * d);
+}
+
+function choosePenalty(x: Matrix, y: Matrix, candidates: readonly number[]): number {
+  const n = x.rows;
+  const blocks = Math.min(BLOCKS, n);
+  if (blocks < 2) return candidates.at(-1)!;
+  const errors = candidates.map(() => 0);
+  for (let b = 0; b < blocks; b++) {
+    const inside = (i: number) => Math.floor((i * blocks) / n) === b;
+    const rows = Array.from({ length: n }, (_, i) => i);
+    const rest = rows.filter((i) => !inside(i));
+    const held = rows.filter(inside);
+    const solve = ridgeSolver(x.selection(rest, range(x.columns)), y.selection(rest, range(y.columns)));
+    const heldX = x.selection(held, range(x.columns));
+    const heldY = y.selection(held, range(y.columns));
+    candidates.forEach((penalty, c) => {
+      errors[c]! += Matrix.sub(heldX.mmul(solve(penalty)), heldY).norm('frobenius') ** 2;
+    });
+  }
+  return candidates[errors.indexOf(Math.min(...errors))]!;
+}
+
+function range(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}
+
+/** The weights (XᵀX + penalty I)⁻¹ XᵀY as a function of the penalty, from one decomposition of the smaller Gram matrix. */
+function ridgeSolver(x: Matrix, y: Matrix): (penalty: number) => Matrix {
+  const wide = x.columns > x.rows;
+  const transposed = x.transpose();
+  const gram = wide ? x.mmul(transposed) : transposed.mmul(x);
+  const { eigenvectorMatrix: axes, realEigenvalues } = new EigenvalueDecomposition(gram, { assumeSymmetric: true });
+  const rotated = axes.transpose().mmul(wide ? y : transposed.mmul(y));
+  return (penalty) => {
+    const shrunk = rotated.clone();
+    realEigenvalues.forEach((s, j) => shrunk.mulRow(j, 1 / (Math.max(s, 0) + penalty)));
+    const solution = axes.mmul(shrunk);
+    return wide ? transposed.mmul(solution) : solution;
+  };
 }
 
 function vector(values: Float64Array): StateTensor {

@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor/tensor.ts';
+import { sameShape, type Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { l2Normalize } from './l2-normalize.ts';
@@ -12,7 +12,7 @@ import { affine } from './unary.ts';
  * similarities / temperature as logits, half the cross-entropy of the pairs over rows plus half over columns.
  */
 export function infoNce(a: Tensor, b: Tensor, temperature: number): Tensor {
-  if (a.rank !== 2 || a.shape[0] !== b.shape[0] || a.shape[1] !== b.shape[1]) {
+  if (a.rank !== 2 || !sameShape(a.shape, b.shape)) {
     throw shapeError('info-nce', 'two matrices [B, d] of paired embeddings', formatShapes([a.shape, b.shape]));
   }
   const similarity = matmul(l2Normalize(a), l2Normalize(b), { transposeB: true });

@@ -88,8 +88,10 @@ export const sliceOp = defineOp<SliceOptions>({
   name: 'slice',
   shape([x], { axis, start, end }) {
     const { at, length } = around('slice', x!, axis);
-    if (!(start >= 0 && start <= end && end <= length)) {
-      throw shapeError('slice', `0 <= start <= end <= ${length}`, `start ${start}, end ${end}`);
+    const whole = Number.isInteger(start) && Number.isInteger(end);
+    if (!(whole && start >= 0 && start <= end && end <= length)) {
+      const expected = `whole numbers 0 <= start <= end <= ${length}`;
+      throw shapeError('slice', expected, `start ${start}, end ${end}`);
     }
     return x!.map((n, i) => (i === at ? end - start : n));
   },

@@ -63,11 +63,6 @@ export function multiplyInto(
 ): void {
   const { batch, m, n, k, transposeA, transposeB } = product;
   const { device } = a;
-  if (batch * m * n === 0) return;
-  if (k === 0) {
-    device.clear(out.buffer);
-    return;
-  }
   const flags = { TRANS_A: transposeA, TRANS_B: transposeB, BIAS: bias !== null };
   const grid = grids[choice](device, product);
   device.run(KERNELS[choice], 'multiply', {

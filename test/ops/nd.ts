@@ -24,6 +24,18 @@ export function mapRows(x: Nd, map: (row: Float64Array, index: number) => ArrayL
   return { shape: x.shape, data };
 }
 
+/** Mean of −log softmax(logits)[label]. */
+export function crossEntropyOf(x: Nd, labels: ArrayLike<number>): number {
+  const [rows, n] = x.shape as [number, number];
+  let total = 0;
+  for (let r = 0; r < rows; r++) {
+    const row = x.data.subarray(r * n, (r + 1) * n);
+    const most = row.reduce((m, v) => Math.max(m, v), -Infinity);
+    total += Math.log(row.reduce((sum, v) => sum + Math.exp(v - most), 0)) + most - row[labels[r]!]!;
+  }
+  return total / rows;
+}
+
 /** Σ a·b, in float64. */
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let total = 0;

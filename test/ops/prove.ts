@@ -12,9 +12,9 @@ import type { Device } from '../../src/gpu/device.ts';
 import type { Op } from '../../src/ops/op.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Segments } from '../../src/tensor/segments.ts';
-import { type Shape, sizeOf, Tensor } from '../../src/tensor/tensor.ts';
+import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
 import { testDevice } from '../device.ts';
-import { type GoldenCase, loadGolden } from '../reference/goldens.ts';
+import { loadGolden } from '../reference/goldens.ts';
 import { dot, type Nd, nd, norm, Random } from './nd.ts';
 
 export interface FuzzCase<Json> {
@@ -37,6 +37,8 @@ export interface Proof<Options, Json> {
   tolerance?: number;
   /** Absolute error that counts as none, for results that are zero in exact arithmetic (1e-6). */
   floor?: number;
+  /** Relative to each value instead, for functions that span many powers of ten. */
+  elementwise?: boolean;
 }
 
 interface Values {
@@ -61,7 +63,8 @@ export const TUNINGS: readonly { tuning: string; open: () => Promise<Device> }[]
 ];
 
 export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): void {
-  const { op, reference, tolerance = 1e-5, floor = 1e-6 } = proof;
+  const { op, reference, tolerance = 1e-5, floor = 1e-6, elementwise = false } = proof;
+  const allowance = { relative: tolerance, floor, elementwise };
   const toOptions = proof.options ?? ((json: Json) => json as unknown as Options);
   const golden = () => loadGolden('ops', proof.golden ?? op.name);
   const samples = proof.cases.map((fuzz, i) => once(() => sample(proof, fuzz, i)));
@@ -75,7 +78,7 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
         const found = reference(inputs.map((key) => widen(floats(tensor(key)))), options as Json);
         expect(found.shape, name).toEqual(expected.shape);
         // A golden is rounded to float32 once.
-        expect(difference(found.data, expected.data, 1e-7, 1e-30), name).toBeNull();
+        expect(difference(found.data, expected.data, { relative: 1e-7, floor: 0 }), name).toBeNull();
       }
     });
 
@@ -85,7 +88,7 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
         const { cases, tensor } = await golden();
         const wrong: string[] = [];
         const check = (what: string, found: Values, expected: Values) => {
-          const problem = compare(found, expected, tolerance, floor);
+          const problem = compare(found, expected, allowance);
           if (problem) wrong.push(`${what}: ${problem}`);
         };
         for (const { name, inputs, options, output, gradOutput, grads } of cases) {
@@ -106,7 +109,7 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
         for (const make of samples) {
           const { label, options, inputs, weights, value, slopes } = make();
           const result = await evaluate(op, device, inputs, toOptions(options, device), weights);
-          const problem = compare(result.value, value, tolerance, floor);
+          const problem = compare(result.value, value, allowance);
           if (problem) wrong.push(`value, ${label}: ${problem}`);
           for (const { input, direction, slope } of slopes) {
             const grad = result.grads[input]!.data;
@@ -217,34 +220,40 @@ interface Expected {
   readonly data: ArrayLike<number>;
 }
 
-function compare(found: Expected, expected: Expected, relative: number, floor: number): string | null {
+interface Allowance {
+  readonly relative: number;
+  readonly floor: number;
+  readonly elementwise?: boolean;
+}
+
+function compare(found: Expected, expected: Expected, allowance: Allowance): string | null {
   if (found.shape.join() !== expected.shape.join()) {
     return `shape [${found.shape}], expected [${expected.shape}]`;
   }
-  return difference(found.data, expected.data, relative, floor);
+  return difference(found.data, expected.data, allowance);
 }
 
-/** Null when all values are within `relative` of the largest magnitude, or `floor`; else the worst one. */
+/** Null when all values are within the allowance; else the worst of them. */
 export function difference(
   found: ArrayLike<number>,
   expected: ArrayLike<number>,
-  relative: number,
-  floor: number,
+  { relative, floor, elementwise = false }: Allowance,
 ): string | null {
   if (found.length !== expected.length) return `${found.length} values, expected ${expected.length}`;
   let largest = 0;
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
-  const allowed = Math.max(relative * largest, floor);
   let worst = -1;
-  let most = allowed;
+  let most = 1;
   for (let i = 0; i < expected.length; i++) {
     const error = Math.abs(found[i]! - expected[i]!);
-    if (error <= most) continue; // so that a NaN does not pass
+    const allowed = Math.max(relative * (elementwise ? Math.abs(expected[i]!) : largest), floor);
+    if (error <= most * allowed) continue; // said so that a NaN does not pass
     worst = i;
-    most = error;
+    if (Number.isNaN(error)) break;
+    most = error / allowed;
   }
   if (worst < 0) return null;
-  return `element ${worst} is ${found[worst]}, expected ${expected[worst]} within ${allowed.toExponential(1)}`;
+  return `element ${worst} is ${found[worst]}, expected ${expected[worst]}: ${most.toPrecision(2)} times the allowed error`;
 }
 
 function floats({ shape, data }: { shape: Shape; data: unknown }): Values {

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { logSoftmaxOp, softmaxOp } from '../../src/ops/softmax.ts';
+import { logSoftmax, logSoftmaxOp, softmax, softmaxOp } from '../../src/ops/softmax.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
 import { mapRows } from './nd.ts';
-import { proveOp } from './prove.ts';
+import { proveOp, TUNINGS } from './prove.ts';
 
 const cases = [[1, 1], [5, 1], [49, 197], [3, 1031], [1, 64], [2, 3, 33], [7], [0, 5]].map((shape) => ({
   shapes: [shape],
@@ -21,3 +24,27 @@ proveOp({
 });
 
 proveOp({ op: logSoftmaxOp, cases, reference: ([x]) => mapRows(x!, logSoftmaxOf) });
+
+describe.each(TUNINGS)('softmax, $tuning', ({ open }) => {
+  it('does not overflow, and gives masked entries nothing', async () => {
+    const x = Tensor.from(await open(), [3e38, -3e38, 3e38, -Infinity], [1, 4]);
+    expect([...(await softmax(x).floats())]).toEqual([0.5, 0, 0.5, 0]);
+  });
+
+  it('keeps a NaN within its row', async () => {
+    const values = Array.from({ length: 200 }, (_, i) => (i === 70 ? Number.NaN : i % 3));
+    const x = Tensor.from(await open(), values, [2, 100]);
+    for (const y of [softmax(x), logSoftmax(x)]) {
+      const found = await y.floats();
+      expect(found.subarray(0, 100).every(Number.isNaN)).toBe(true);
+      expect(found.subarray(100).some(Number.isNaN)).toBe(false);
+    }
+  });
+});
+
+describe('softmax', () => {
+  it('needs an axis', async () => {
+    const x = Tensor.scalar(await testDevice(), 1);
+    await expectError(() => softmax(x), 'shape', /softmax: expected at least one dimension, found \[\]/);
+  });
+});

@@ -89,7 +89,9 @@ describe('writeFileAtomic', () => {
 /** A file system of 64 KiB of its own: the real thing, where the test may mount one. */
 function mountSmallDisk(path: string): boolean {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', path], { stdio: 'ignore' });
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', path], {
+      stdio: 'ignore',
+    });
     return true;
   } catch {
     return false;
@@ -108,7 +110,7 @@ describe('a disk that is really full', () => {
       expect(readFileSync(path, 'utf8')).toBe('old');
       expect(readdirSync(disk)).toEqual(['a']);
     } finally {
-      execFileSync('umount', [disk]);
+      execFileSync('/bin/umount', [disk]);
     }
   });
 });

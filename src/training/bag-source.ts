@@ -1,0 +1,86 @@
+/** Where training gets its bags from, and how they come to the GPU. */
+import type { Device } from '../gpu/device.ts';
+import type { Bags } from '../models/model.ts';
+import { Segments } from '../tensor/segments.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { applyScale, type Scale } from './scaling.ts';
+
+/** Some slides' bags, packed: bag b has the rows offsets[b] … offsets[b + 1] − 1. */
+export interface PackedBags {
+  /** The slides, as indices into the source. */
+  readonly indices: readonly number[];
+  /** [total patches, width], row-major; the consumer may overwrite it. */
+  readonly features: Float32Array;
+  /** [bags + 1] */
+  readonly offsets: Uint32Array;
+}
+
+/** Which random patches of each bag to take: a pure function of seed, epoch and slide. */
+export interface PatchSample {
+  readonly maxPatches: number;
+  readonly seed: number;
+  readonly epoch: number;
+}
+
+/** The bags of a cohort. */
+export interface BagSource {
+  readonly slides: readonly { readonly id: string; readonly rows: number }[];
+  /** Width d of a patch feature. */
+  readonly width: number;
+  /** The batches that `order` lists, each a list of slide indices; all patches without `sample`. */
+  batches(order: Iterable<readonly number[]>, sample?: PatchSample): AsyncIterable<PackedBags>;
+}
+
+/** Copies a batch to the GPU, scaled. The caller disposes of the tensor (or a scope) and of the segments. */
+export function uploadBags(
+  device: Device,
+  { features, offsets }: PackedBags,
+  width: number,
+  scale: Scale | null,
+): Bags {
+  if (scale) applyScale(features, scale);
+  return {
+    features: Tensor.from(device, features, [features.length / width, width]),
+    segments: new Segments(device, offsets),
+  };
+}
+
+/**
+ * Uploads each batch, hands it over, and frees it when the next one is asked for.
+ */
+export async function* uploaded(
+  device: Device,
+  source: BagSource,
+  order: Iterable<readonly number[]>,
+  scale: Scale | null,
+): AsyncGenerator<Bags & { indices: readonly number[] }> {
+  for await (const batch of source.batches(order)) {
+    const bags = uploadBags(device, batch, source.width, scale);
+    try {
+      yield { ...bags, indices: batch.indices };
+    } finally {
+      bags.features.dispose();
+      bags.segments.dispose();
+    }
+  }
+}
+
+/** Packs whole bags, in order, into batches of at most `maxPatches` patches (or one larger bag). */
+export function packWholeBags(
+  source: BagSource,
+  slides: readonly number[],
+  maxPatches: number,
+): number[][] {
+  const batches: number[][] = [];
+  let patches = Number.POSITIVE_INFINITY;
+  for (const slide of slides) {
+    const { rows } = source.slides[slide]!;
+    if (patches + rows > maxPatches) {
+      batches.push([]);
+      patches = 0;
+    }
+    batches.at(-1)!.push(slide);
+    patches += rows;
+  }
+  return batches;
+}

@@ -1,0 +1,68 @@
+import { HistogradError } from '../errors.ts';
+import type { TrainOptions, TrainTask } from './task.ts';
+
+const RANGES: readonly [keyof TrainOptions, (value: number) => boolean, string][] = [
+  ['epochs', atLeastOne, 'a whole number from 1'],
+  ['batchSize', atLeastOne, 'a whole number from 1'],
+  ['maxPatches', atLeastOne, 'a whole number from 1'],
+  ['validateEvery', atLeastOne, 'a whole number from 1'],
+  ['evaluationPatches', atLeastOne, 'a whole number from 1'],
+  ['patience', atLeastOne, 'a whole number from 1'],
+  ['seed', (n) => Number.isSafeInteger(n) && n >= 0, 'a whole number from 0'],
+  ['lr', (n) => n > 0 && Number.isFinite(n), 'a positive number'],
+  ['minLr', notNegative, 'a number from 0'],
+  ['weightDecay', notNegative, 'a number from 0'],
+  ['warmupEpochs', notNegative, 'a number from 0'],
+  ['checkpointSteps', notNegative, 'a number from 0'],
+  ['checkpointSeconds', notNegative, 'a number from 0'],
+];
+
+function atLeastOne(value: number): boolean {
+  return Number.isInteger(value) && value >= 1;
+}
+
+function notNegative(value: number): boolean {
+  return value >= 0 && Number.isFinite(value);
+}
+
+/**
+ * @throws HistogradError `bad-option` (an option out of its range), `bad-task` (no training slides, targets that do not
+ *   fit, a slide that does not exist), `non-finite-target` (naming slide and gene)
+ */
+export function checkTask({ source, genes, targets, split, options }: TrainTask): void {
+  for (const [name, fits, expected] of RANGES) {
+    const value = options[name];
+    if (typeof value === 'number' && fits(value)) continue;
+    throw new HistogradError(
+      'bad-option',
+      `Training option ${name} is ${value}, expected ${expected}.`,
+      'Correct the option.',
+    );
+  }
+  const { slides } = source;
+  if (split.train.length === 0) throw bad(`Split ${split.name} has no training slides.`);
+  if (genes.length === 0 || targets.length !== slides.length * genes.length) {
+    throw bad(
+      `${targets.length} target values do not fit ${slides.length} slides x ${genes.length} genes.`,
+    );
+  }
+  const used = [...split.train, ...split.validation];
+  const unknown = [...used, ...split.test].find((slide) => !slides[slide]);
+  if (unknown !== undefined) {
+    throw bad(`Split ${split.name} names slide ${unknown}, but there are ${slides.length}.`);
+  }
+  for (const slide of used) {
+    const row = targets.subarray(slide * genes.length, (slide + 1) * genes.length);
+    const gene = row.findIndex((value) => !Number.isFinite(value));
+    if (gene < 0) continue;
+    throw new HistogradError(
+      'non-finite-target',
+      `The expression of gene ${genes[gene]} in slide ${slides[slide]!.id} is ${row[gene]}.`,
+      'Remove the slide or the gene, or fill in the missing value.',
+    );
+  }
+}
+
+function bad(problem: string): HistogradError {
+  return new HistogradError('bad-task', problem, 'Correct the split or the targets.');
+}

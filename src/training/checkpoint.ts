@@ -1,0 +1,171 @@
+/** The state of an unfinished training, and its file: resuming from it gives the bits of never having stopped. */
+import { parseSafetensors, type SafetensorInput, serializeSafetensors } from '../data/safetensors.ts';
+import { HistogradError } from '../errors.ts';
+import type { ExpressionModel } from '../models/model.ts';
+import type { StateTensor } from '../nn/module.ts';
+import type { AdamW } from '../optim/adamw.ts';
+import type { CurvePoint } from '../report/types.ts';
+import type { SeekableGenerator } from './seekable-generator.ts';
+import type { TrainTask } from './task.ts';
+import { readScales, type Scales, scaleTensors, stateTensor } from './trained-model.ts';
+
+/** How far a training has come. Plain data. */
+export interface Progress {
+  /** Epochs completed. */
+  epoch: number;
+  /** Steps taken in the epoch under way, and in all. */
+  stepInEpoch: number;
+  step: number;
+  /** Sum of the losses of the epoch under way. */
+  lossSum: number;
+  /** Validation score and epoch (from 1) of the best parameters; null before the first validation. */
+  bestScore: number | null;
+  bestEpoch: number;
+  validationsSinceBest: number;
+  /** Early stopping has decided. */
+  stopped: boolean;
+  seconds: number;
+  peakBytes: number;
+  /** End of the metrics log, in bytes. */
+  metricsPosition: number;
+  points: CurvePoint[];
+}
+
+export interface TrainingState {
+  readonly model: ExpressionModel;
+  readonly optimizer: AdamW;
+  readonly generator: SeekableGenerator;
+  scales: Scales;
+  progress: Progress;
+  best: ReadonlyMap<string, StateTensor> | null;
+}
+
+export function newProgress(): Progress {
+  return {
+    epoch: 0,
+    stepInEpoch: 0,
+    step: 0,
+    lossSum: 0,
+    bestScore: null,
+    bestEpoch: 0,
+    validationsSinceBest: 0,
+    stopped: false,
+    seconds: 0,
+    peakBytes: 0,
+    metricsPosition: 0,
+    points: [],
+  };
+}
+
+const FORMAT = 'histograd-checkpoint';
+const PREFIX = /^(best|optimizer|scale)\./;
+
+/** Reads the state back from the GPU and packs it: parameters under their names, `optimizer.*`, `best.*`, `scale.*`. */
+export async function serializeCheckpoint(
+  task: TrainTask,
+  { model, optimizer, generator, scales, progress, best }: TrainingState,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const tensors = new Map<string, SafetensorInput>(await model.stateDict());
+  for (const [name, tensor] of await optimizer.stateDict()) tensors.set(`optimizer.${name}`, tensor);
+  for (const [name, tensor] of best ?? []) tensors.set(`best.${name}`, tensor);
+  for (const [name, tensor] of scaleTensors(scales)) tensors.set(name, tensor);
+  return serializeSafetensors(tensors, {
+    format: FORMAT,
+    task: JSON.stringify(identity(task)),
+    progress: JSON.stringify(progress),
+    optimizerSteps: String(optimizer.steps),
+    generatorOffset: String(generator.offset),
+  });
+}
+
+/**
+ * Puts a checkpoint's content into `state`.
+ *
+ * @param name where it comes from, for error messages
+ * @throws HistogradError `bad-safetensors`; `checkpoint-mismatch` when it belongs to another model, data or options
+ */
+export function restoreCheckpoint(
+  task: TrainTask,
+  state: TrainingState,
+  bytes: Uint8Array,
+  name: string,
+): void {
+  const { tensors, metadata } = parseSafetensors(bytes, name);
+  if (metadata['format'] !== FORMAT) {
+    throw mismatch(name, `its format is ${metadata['format'] ?? 'missing'}, expected ${FORMAT}`);
+  }
+  requireSameTask(JSON.parse(metadata['task'] ?? '{}'), identity(task), name);
+  const group = (prefix: string) => {
+    const found = new Map<string, StateTensor>();
+    for (const [key, tensor] of tensors) {
+      if (!key.startsWith(prefix)) continue;
+      found.set(key.slice(prefix.length), stateTensor(tensor, key, name));
+    }
+    return found;
+  };
+  const own = [...group('')].filter(([key]) => !PREFIX.test(key));
+  state.model.loadStateDict(new Map(own));
+  state.optimizer.loadStateDict(group('optimizer.'), Number(metadata['optimizerSteps']));
+  state.generator.seek(Number(metadata['generatorOffset']));
+  const best = group('best.');
+  state.best = best.size > 0 ? best : null;
+  state.scales = readScales(tensors);
+  state.progress = { ...newProgress(), ...JSON.parse(metadata['progress'] ?? '{}') };
+}
+
+/** All that decides the result; what only decides when to write or what to show is left out. */
+function identity(task: TrainTask): Record<string, unknown> {
+  const { kind, modelOptions, options, genes, source, split, targets } = task;
+  const { checkpointSeconds: _, checkpointSteps: __, ...rest } = options;
+  const ids = (part: readonly number[]) => part.map((slide) => source.slides[slide]!.id);
+  return {
+    model: kind,
+    'model options': modelOptions,
+    'training options': rest,
+    'feature width': source.width,
+    genes,
+    'training slides': ids(split.train),
+    'validation slides': ids(split.validation),
+    targets: checksum(targets),
+  };
+}
+
+/** FNV-1a over the bytes: notices a changed expression table or transform. */
+function checksum(values: Float32Array): number {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
+function requireSameTask(
+  saved: Record<string, unknown>,
+  wanted: Record<string, unknown>,
+  name: string,
+): void {
+  for (const [key, value] of Object.entries(wanted)) {
+    const [found, expected] = [canonical(saved[key]), canonical(value)];
+    if (found === expected) continue;
+    throw mismatch(name, `${key}: expected ${shorten(expected)}, found ${shorten(found)}`);
+  }
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  ) ?? 'nothing';
+}
+
+function shorten(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
+}
+
+function mismatch(name: string, problem: string): HistogradError {
+  return new HistogradError(
+    'checkpoint-mismatch',
+    `${name} is a checkpoint of another training: ${problem}.`,
+    'Resume with the same model, data and options, or train into a new folder.',
+  );
+}

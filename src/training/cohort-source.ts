@@ -1,0 +1,42 @@
+/** The bags of a cohort on disk, with the first of them kept in memory up to a budget. */
+import type { CohortSlide } from '../data/node/cohort.ts';
+import { streamBags } from '../data/node/bag-stream.ts';
+import { readFeatures } from '../data/node/read-features.ts';
+import type { FeatureOptions, PatchFeatures } from '../data/features.ts';
+import type { BagSource } from './bag-source.ts';
+
+/** Small cohorts are read once; large ones stream, with memory bounded by this. */
+const CACHE_BYTES = 512 * 2 ** 20;
+
+/**
+ * @param cacheBytes features kept in memory at most
+ * @throws on reading: those of `streamBags`
+ */
+export function cohortSource(
+  slides: readonly CohortSlide[],
+  options: FeatureOptions = {},
+  cacheBytes = CACHE_BYTES,
+): BagSource {
+  const cache = new Map<string, PatchFeatures>();
+  let room = cacheBytes;
+  const read = async (slide: CohortSlide): Promise<PatchFeatures> => {
+    const kept = cache.get(slide.path);
+    if (kept) return kept;
+    const bag = await readFeatures(slide.path, options);
+    if (bag.features.byteLength <= room && !cache.has(slide.path)) {
+      room -= bag.features.byteLength;
+      cache.set(slide.path, bag);
+    }
+    return bag;
+  };
+  return {
+    slides,
+    width: slides[0]?.width ?? 0,
+    batches: (order, sample) =>
+      streamBags(slides, order, {
+        ...options,
+        read,
+        ...(sample && { maxPatches: sample.maxPatches, sampleSeed: sample.seed, epoch: sample.epoch }),
+      }),
+  };
+}

@@ -1,0 +1,77 @@
+/** What one training is: data, split, model, and every option. */
+import type { Split } from '../data/splits.ts';
+import type { Device } from '../gpu/device.ts';
+import type { ModelKind, ModelOptions, TrainingDefaults } from '../models/registry.ts';
+import type { CurvePoint } from '../report/types.ts';
+import type { BagSource } from './bag-source.ts';
+
+export interface TrainOptions extends TrainingDefaults {
+  /** Decides initial parameters, dropout, data order and sampled patches. */
+  seed: number;
+  /** `zscore`: standardise every feature over the patches of the training slides. */
+  featureScale: 'none' | 'zscore';
+  /** `zscore`: standardise every gene over the training slides; predictions are turned back. */
+  targetScale: 'none' | 'zscore';
+  /** Where a cosine schedule ends (TANGLE's). */
+  minLr: number;
+  /** Epochs from one validation to the next. */
+  validateEvery: number;
+  /** Patches per batch when whole bags are predicted (a larger bag is a batch of its own). */
+  evaluationPatches: number;
+  /** Seconds from one checkpoint to the next; there is also one at the end and on a stop. */
+  checkpointSeconds: number;
+  /** Steps from one checkpoint to the next; 0: by time only. */
+  checkpointSteps: number;
+}
+
+/** Defaults of what does not depend on the model; the rest is `trainingDefaults(kind)`. */
+export const TRAIN_DEFAULTS = {
+  seed: 0,
+  featureScale: 'none',
+  targetScale: 'none',
+  minLr: 1e-8,
+  validateEvery: 1,
+  evaluationPatches: 16_384,
+  checkpointSeconds: 30,
+  checkpointSteps: 0,
+} as const satisfies Partial<TrainOptions>;
+
+/** Where a training keeps what must survive it. */
+export interface TrainingRecord {
+  /** For messages. */
+  readonly place: string;
+  /** The last checkpoint; null when there is none. */
+  loadCheckpoint(): Promise<Uint8Array | null>;
+  saveCheckpoint(bytes: Uint8Array): Promise<void>;
+  /** Cuts the log off at byte `position`, appends `lines`, and returns the new end. */
+  writeMetrics(position: number, lines: string): Promise<number>;
+}
+
+export interface TrainProgress {
+  /** From 1; the epoch under way. */
+  epoch: number;
+  epochs: number;
+  /** Optimiser steps so far, and of all epochs (early stopping may make it fewer). */
+  step: number;
+  totalSteps: number;
+  /** The latest loss that was read back. */
+  loss?: number;
+  /** Set when the epoch's validation is done. */
+  point?: CurvePoint;
+}
+
+export interface TrainTask {
+  readonly device: Device;
+  readonly source: BagSource;
+  readonly genes: readonly string[];
+  /** [slides of the source, genes], row-major. */
+  readonly targets: Float32Array;
+  readonly split: Split;
+  readonly kind: ModelKind;
+  readonly modelOptions: ModelOptions;
+  readonly options: TrainOptions;
+  readonly record?: TrainingRecord | undefined;
+  /** When it aborts, training checkpoints and throws `interrupted`. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
+}

@@ -1,0 +1,166 @@
+/** A model after training, with all that prediction needs; and its file. */
+import { parseSafetensors, type SafetensorInput, serializeSafetensors } from '../data/safetensors.ts';
+import { HistogradError } from '../errors.ts';
+import type { Device } from '../gpu/device.ts';
+import type { ExpressionModel } from '../models/model.ts';
+import { createModel, MODEL_KINDS, type ModelKind, type ModelOptions } from '../models/registry.ts';
+import type { StateTensor } from '../nn/module.ts';
+import { Generator } from '../tensor/random.ts';
+import { type BagSource, packWholeBags, uploaded } from './bag-source.ts';
+import type { Scale } from './scaling.ts';
+
+export interface Scales {
+  readonly features: Scale | null;
+  readonly targets: Scale | null;
+}
+
+export interface TrainedModel {
+  readonly kind: ModelKind;
+  readonly options: ModelOptions;
+  readonly genes: readonly string[];
+  /** Width of a patch feature. */
+  readonly width: number;
+  readonly scales: Scales;
+  readonly model: ExpressionModel;
+}
+
+/** One slide's prediction. */
+export interface SlidePrediction {
+  readonly slide: number;
+  /** [G], in the units of the targets. */
+  readonly expression: Float32Array;
+  /** [N] weights that sum to 1, for models with attention. */
+  readonly attention?: Float32Array;
+}
+
+/**
+ * Predicts slides from all their patches, in the order given.
+ *
+ * @throws HistogradError `non-finite-prediction`, which names the slide and gene
+ */
+export async function* predictSlides(
+  device: Device,
+  { model, scales, genes }: Pick<TrainedModel, 'model' | 'scales' | 'genes'>,
+  source: BagSource,
+  slides: readonly number[],
+  patchesPerBatch: number,
+): AsyncGenerator<SlidePrediction> {
+  const wasTraining = model.training;
+  model.eval();
+  try {
+    const order = packWholeBags(source, slides, patchesPerBatch);
+    for await (const bags of uploaded(device, source, order, scales.features)) {
+      const { expression, attention } = await model.predict(bags);
+      for (const [b, slide] of bags.indices.entries()) {
+        const row = expression.slice(b * genes.length, (b + 1) * genes.length);
+        unscale(row, scales.targets);
+        requireFinite(row, genes, source.slides[slide]!.id);
+        const weights = attention?.slice(bags.segments.offsets[b], bags.segments.offsets[b + 1]);
+        yield { slide, expression: row, ...(weights && { attention: weights }) };
+      }
+    }
+  } finally {
+    model.train(wasTraining);
+  }
+}
+
+/** Turns scaled predictions [·, G] back into the targets' units, in place. */
+export function unscale(values: Float32Array, scale: Scale | null): void {
+  if (!scale) return;
+  const columns = scale.mean.length;
+  for (let i = 0; i < values.length; i++) {
+    values[i] = values[i]! * scale.std[i % columns]! + scale.mean[i % columns]!;
+  }
+}
+
+function requireFinite(row: Float32Array, genes: readonly string[], slide: string): void {
+  const gene = row.findIndex((value) => !Number.isFinite(value));
+  if (gene < 0) return;
+  throw new HistogradError(
+    'non-finite-prediction',
+    `The prediction of gene ${genes[gene]} for slide ${slide} is ${row[gene]}.`,
+    'The model diverged: lower the learning rate (--lr) or scale the features (--feature-scale zscore).',
+  );
+}
+
+const FORMAT = 'histograd-model';
+
+/** The content of a model file: parameters under PyTorch's names, `memory.*`, `scale.*`; the rest is metadata. */
+export async function serializeModel(trained: TrainedModel): Promise<Uint8Array<ArrayBuffer>> {
+  const { kind, options, genes, width, scales, model } = trained;
+  const tensors = new Map<string, SafetensorInput>(await model.stateDict());
+  for (const [name, tensor] of model.memory) tensors.set(`memory.${name}`, tensor);
+  for (const [name, tensor] of scaleTensors(scales)) tensors.set(name, tensor);
+  return serializeSafetensors(tensors, {
+    format: FORMAT,
+    kind,
+    options: JSON.stringify(options),
+    genes: JSON.stringify(genes),
+    width: String(width),
+  });
+}
+
+/**
+ * Builds a model from the content of its file.
+ *
+ * @param name the file's name, for error messages
+ * @throws HistogradError `bad-safetensors`, `not-a-model`, `checkpoint-mismatch`
+ */
+export function parseModel(device: Device, bytes: Uint8Array, name: string): TrainedModel {
+  const { tensors, metadata } = parseSafetensors(bytes, name);
+  const kind = MODEL_KINDS.find((known) => known === metadata['kind']);
+  if (metadata['format'] !== FORMAT || !kind) {
+    throw new HistogradError(
+      'not-a-model',
+      `${name} is not a trained histograd model (format ${metadata['format'] ?? 'missing'}, kind ${metadata['kind'] ?? 'missing'}).`,
+      'Pass the best.safetensors of a run; a checkpoint.safetensors only serves to resume.',
+    );
+  }
+  const options: ModelOptions = JSON.parse(metadata['options'] ?? '{}');
+  const genes: string[] = JSON.parse(metadata['genes'] ?? '[]');
+  const width = Number(metadata['width']);
+  const context = { device, generator: new Generator(0) };
+  const model = createModel(kind, context, { width, genes: genes.length }, options);
+  const own = [...tensors].filter(([key]) => !/^(memory|scale)\./.test(key));
+  model.loadStateDict(new Map(own.map(([key, tensor]) => [key, stateTensor(tensor, key, name)])));
+  for (const [key, tensor] of tensors) {
+    if (key.startsWith('memory.')) model.memory.set(key.slice(7), stateTensor(tensor, key, name));
+  }
+  model.eval();
+  return { kind, options, genes, width, scales: readScales(tensors), model };
+}
+
+/** The scales as tensors of a file. */
+export function scaleTensors({ features, targets }: Scales): [string, SafetensorInput][] {
+  return Object.entries({ features, targets }).flatMap(([what, scale]) =>
+    scale
+      ? Object.entries({ mean: scale.mean, std: scale.std }).map(
+          ([part, data]): [string, SafetensorInput] => [
+            `scale.${what}.${part}`,
+            { shape: [data.length], data },
+          ],
+        )
+      : [],
+  );
+}
+
+export function readScales(tensors: ReadonlyMap<string, SafetensorInput>): Scales {
+  const read = (what: string): Scale | null => {
+    const mean = tensors.get(`scale.${what}.mean`)?.data;
+    const std = tensors.get(`scale.${what}.std`)?.data;
+    return mean instanceof Float32Array && std instanceof Float32Array ? { mean, std } : null;
+  };
+  return { features: read('features'), targets: read('targets') };
+}
+
+/** A tensor of a file as a state: float32 or 32-bit integers. */
+export function stateTensor({ shape, data }: SafetensorInput, key: string, file: string): StateTensor {
+  if (data instanceof Float32Array || data instanceof Uint32Array || data instanceof Int32Array) {
+    return { shape, data };
+  }
+  throw new HistogradError(
+    'checkpoint-mismatch',
+    `${file}: tensor ${key} is neither float32 nor a 32-bit integer.`,
+    'Save the checkpoint again as float32.',
+  );
+}

@@ -1,0 +1,39 @@
+import { describe, it } from 'vitest';
+import { crossEntropy, crossEntropyOp } from '../../src/ops/cross-entropy.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
+import { crossEntropyOf, nd, Random } from './nd.ts';
+import { proveOp } from './prove.ts';
+
+const random = new Random(11);
+const cases = [
+  [1, 1],
+  [49, 197],
+  [3, 1031],
+  [600, 2],
+].map(([n, c]) => ({
+  shapes: [[n!, c!]],
+  options: { labels: Array.from({ length: n! }, () => random.integer(c!)) },
+}));
+
+proveOp({
+  op: crossEntropyOp,
+  cases,
+  reference: ([x], { labels }) => nd([], () => crossEntropyOf(x!, labels)),
+});
+
+describe('cross-entropy', () => {
+  it('needs a label for each row', async () => {
+    const x = Tensor.zeros(await testDevice(), [2, 3]);
+    await expectError(() => crossEntropy(x, [0]), 'shape', /expected logits \[1, C\] for 1 labels, found \[2, 3\]/);
+    const none = Tensor.zeros(await testDevice(), [0, 3]);
+    await expectError(() => crossEntropy(none, []), 'shape', /found \[0, 3\]/);
+  });
+
+  it.each([3, -1, 0.5])('refuses label %d of three classes', async (label) => {
+    const x = Tensor.zeros(await testDevice(), [2, 3]);
+    const found = new RegExp(`label ${label} of row 1 is outside 0 … 2`);
+    await expectError(() => crossEntropy(x, [0, label]), 'index', found);
+  });
+});

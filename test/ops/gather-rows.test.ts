@@ -1,0 +1,38 @@
+import { describe, it } from 'vitest';
+import { gatherRows, gatherRowsOp } from '../../src/ops/gather-rows.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
+import { nd, Random } from './nd.ts';
+import { proveOp } from './prove.ts';
+
+const random = new Random(5);
+const picks = (count: number, rows: number) => Array.from({ length: count }, () => random.integer(rows));
+
+proveOp({
+  op: gatherRowsOp,
+  cases: [
+    { shapes: [[1, 1]], options: { rows: [0, 0, 0] } },
+    { shapes: [[197, 49]], options: { rows: picks(31, 197) } },
+    { shapes: [[5, 13]], options: { rows: picks(523, 5) } },
+    { shapes: [[3, 1031]], options: { rows: [2, 0] } },
+    { shapes: [[4, 3]], options: { rows: [] } },
+  ],
+  reference: ([x], { rows }) => {
+    const d = x!.shape[1]!;
+    return nd([rows.length, d], (i) => x!.data[rows[Math.floor(i / d)]! * d + (i % d)]!);
+  },
+});
+
+describe('gather-rows', () => {
+  it.each([[5], [-1], [0.5], [Number.NaN]])('refuses row %d of five', async (row) => {
+    const x = Tensor.zeros(await testDevice(), [5, 2]);
+    const found = new RegExp(`row ${row} \\(entry 1\\) is outside 0 … 4`);
+    await expectError(() => gatherRows(x, [0, row]), 'index', found);
+  });
+
+  it('needs a matrix', async () => {
+    const x = Tensor.zeros(await testDevice(), [5]);
+    await expectError(() => gatherRows(x, [0]), 'shape', /expected a matrix \[N, d\], found \[5\]/);
+  });
+});

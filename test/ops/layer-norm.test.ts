@@ -1,0 +1,34 @@
+import { describe, it } from 'vitest';
+import { layerNorm, layerNormOp } from '../../src/ops/layer-norm.ts';
+import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
+import { mapRows } from './nd.ts';
+import { proveOp } from './prove.ts';
+
+const shapes: Shape[] = [[5, 1], [7], [49, 197], [3, 1031], [2, 3, 33], [600, 4], [0, 6]];
+
+proveOp({
+  op: layerNormOp,
+  cases: shapes.map((shape) => ({
+    shapes: [shape, [shape.at(-1)!], [shape.at(-1)!]],
+    options: { eps: 1e-5 },
+  })),
+  reference: ([x, weight, bias], { eps }) =>
+    mapRows(x!, (row) => {
+      const mean = row.reduce((sum, v) => sum + v, 0) / row.length;
+      const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / row.length;
+      return row.map((v, j) => {
+        return ((v - mean) / Math.sqrt(variance + eps)) * weight!.data[j]! + bias!.data[j]!;
+      });
+    }),
+});
+
+describe('layer-norm', () => {
+  it('needs a weight and a bias for each feature', async () => {
+    const device = await testDevice();
+    const [x, four, three] = [[2, 4], [4], [3]].map((shape) => Tensor.zeros(device, shape));
+    const found = /expected x \[..., n\] with weight \[n\].*found \[2, 4\] and \[4\] and \[3\]/;
+    await expectError(() => layerNorm(x!, four!, three!), 'shape', found);
+  });
+});

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { add } from '../../src/ops/binary.ts';
+import { inLayer, observeOps, opNames } from '../../src/ops/op.ts';
+import { relu, square } from '../../src/ops/unary.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
+import { otherTuning } from './prove.ts';
+
+describe('an operation', () => {
+  it('is in the registry', () => {
+    expect(opNames()).toEqual(expect.arrayContaining(['add', 'relu']));
+  });
+
+  it('refuses integers', async () => {
+    const device = await testDevice();
+    const x = Tensor.from(device, Uint32Array.of(1, 2));
+    await expectError(() => relu(x), 'dtype', /relu: expected float32 inputs, found u32/);
+    const y = Tensor.from(device, Int32Array.of(1, 2));
+    await expectError(() => add(Tensor.zeros(device, [2]), y), 'dtype', /add: .*found i32/);
+  });
+
+  it('refuses inputs of two devices', async () => {
+    const a = Tensor.zeros(await testDevice(), [2]);
+    const b = Tensor.zeros(await otherTuning(), [2]);
+    await expectError(() => add(a, b), 'device-mismatch', /add: its inputs live on different devices/);
+  });
+
+  it('refuses an input that was freed', async () => {
+    const x = Tensor.zeros(await testDevice(), [2, 7]);
+    x.dispose();
+    await expectError(() => relu(x), 'use-after-free', /shape \[2, 7\] was used after it was freed/);
+  });
+});
+
+describe('inLayer', () => {
+  it('names the layers in errors, also after another failed', async () => {
+    const device = await testDevice();
+    const [a, b] = [Tensor.zeros(device, [2]), Tensor.zeros(device, [3])];
+    const nested = () => inLayer('encoder', () => inLayer('fc1', () => add(a, b)));
+    await expectError(nested, 'shape', /add \(in layer encoder\.fc1\): expected/);
+    await expectError(() => inLayer('head', () => add(a, b)), 'shape', /add \(in layer head\): /);
+    await expectError(() => add(a, b), 'shape', /^add: expected/);
+  });
+});
+
+describe('observeOps', () => {
+  it('sees every result with its layer, and no more afterwards', async () => {
+    const x = Tensor.from(await testDevice(), [3]);
+    const seen: [string, string, Tensor][] = [];
+    const see = (...what: [string, string, Tensor]) => void seen.push(what);
+    const y = observeOps(see, () => inLayer('a', () => square(x)));
+    expect(seen).toEqual([['square', 'a', y]]);
+    expect(() =>
+      observeOps(see, () => {
+        throw new Error('mine');
+      }),
+    ).toThrow('mine');
+    relu(x);
+    expect(seen.length).toBe(1);
+  });
+});

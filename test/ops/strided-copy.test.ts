@@ -1,0 +1,112 @@
+/** Reshape, permute, slice and concat (src/ops/layout.ts), all of which copy boxes. */
+import { describe, it } from 'vitest';
+import { concat, concatOp, permute, permuteOp, reshape, reshapeOp, slice, sliceOp } from '../../src/ops/layout.ts';
+import { contiguousStrides } from '../../src/ops/strided-copy.ts';
+import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
+import { nd } from './nd.ts';
+import { proveOp } from './prove.ts';
+
+/** The index along each axis of flat element `flat`. */
+function unravel(flat: number, shape: Shape): number[] {
+  return contiguousStrides(shape).map((stride, d) => Math.floor(flat / stride) % shape[d]!);
+}
+
+function ravel(index: readonly number[], shape: Shape): number {
+  return contiguousStrides(shape).reduce((flat, stride, d) => flat + stride * index[d]!, 0);
+}
+
+proveOp({
+  op: reshapeOp,
+  cases: [
+    { shapes: [[1]], options: { shape: [] } },
+    { shapes: [[49, 197]], options: { shape: [197, 7, 7] } },
+    { shapes: [[0, 3]], options: { shape: [2, 0] } },
+    { shapes: [[2, 2, 3, 5, 7]], options: { shape: [420] } },
+  ],
+  reference: ([x], { shape }) => ({ shape, data: x!.data }),
+});
+
+proveOp({
+  op: permuteOp,
+  cases: [
+    { shapes: [[]], options: { dims: [] } },
+    { shapes: [[1031]], options: { dims: [0] } },
+    { shapes: [[49, 197]], options: { dims: [1, 0] } },
+    { shapes: [[5, 7, 11, 3]], options: { dims: [3, 1, 0, 2] } },
+    { shapes: [[2, 33, 17]], options: { dims: [2, 0, 1] } },
+    { shapes: [[4, 0]], options: { dims: [1, 0] } },
+  ],
+  reference: ([x], { dims }) => {
+    const shape = dims.map((d) => x!.shape[d]!);
+    return nd(shape, (flat) => {
+      const index: number[] = [];
+      unravel(flat, shape).forEach((i, d) => {
+        index[dims[d]!] = i;
+      });
+      return x!.data[ravel(index, x!.shape)]!;
+    });
+  },
+});
+
+proveOp({
+  op: sliceOp,
+  cases: [
+    { shapes: [[1]], options: { axis: 0, start: 0, end: 1 } },
+    { shapes: [[49, 197]], options: { axis: -1, start: 3, end: 134 } },
+    { shapes: [[1031, 2]], options: { axis: 0, start: 500, end: 1031 } },
+    { shapes: [[2, 3, 5, 2, 7]], options: { axis: 2, start: 1, end: 3 } },
+    { shapes: [[5, 3]], options: { axis: 0, start: 2, end: 2 } },
+  ],
+  reference: ([x], { axis, start, end }) => {
+    const at = axis < 0 ? axis + x!.shape.length : axis;
+    const shape = x!.shape.map((n, d) => (d === at ? end - start : n));
+    return nd(shape, (flat) => {
+      const index = unravel(flat, shape);
+      index[at]! += start;
+      return x!.data[ravel(index, x!.shape)]!;
+    });
+  },
+});
+
+proveOp({
+  op: concatOp,
+  cases: [
+    { shapes: [[3, 2]], options: { axis: 1 } },
+    { shapes: [[1], [1], [1]], options: { axis: 0 } },
+    { shapes: [[49, 197], [49, 3], [49, 64]], options: { axis: -1 } },
+    { shapes: [[600, 2], [7, 2]], options: { axis: 0 } },
+    { shapes: [[2, 3, 5], [2, 0, 5], [2, 1, 5]], options: { axis: 1 } },
+  ],
+  reference: (inputs, { axis }) => {
+    const rank = inputs[0]!.shape.length;
+    const at = (axis + rank) % rank;
+    const total = inputs.reduce((all, { shape }) => all + shape[at]!, 0);
+    const shape = inputs[0]!.shape.map((n, d) => (d === at ? total : n));
+    return nd(shape, (flat) => {
+      const index = unravel(flat, shape);
+      let input = 0;
+      while (index[at]! >= inputs[input]!.shape[at]!) index[at]! -= inputs[input++]!.shape[at]!;
+      return inputs[input]!.data[ravel(index, inputs[input]!.shape)]!;
+    });
+  },
+});
+
+describe('layout operations', () => {
+  it('say what does not fit', async () => {
+    const device = await testDevice();
+    const x = Tensor.zeros(device, [2, 3]);
+    await expectError(() => reshape(x, [5]), 'shape', /reshape: expected 6 elements as in \[2, 3\], found \[5\]/);
+    await expectError(() => permute(x, [0, 0]), 'shape', /permute: expected a permutation of the 2 axes.*found \[0, 0\]/);
+    const deep = Tensor.zeros(device, [1, 1, 1, 1, 2]);
+    await expectError(() => permute(deep, [0, 1, 2, 3, 4]), 'shape', /at most 4/);
+    await expectError(() => slice(x, 1, 2, 4), 'shape', /slice: expected whole numbers 0 <= start <= end <= 3, found start 2, end 4/);
+    await expectError(() => slice(x, 1, 0.5, 2), 'shape', /slice: .*start 0.5/);
+    await expectError(() => slice(x, 2, 0, 1), 'shape', /slice: expected an axis below 2, found axis 2 of \[2, 3\]/);
+    const y = Tensor.zeros(device, [3, 3]);
+    await expectError(() => concat([x, y], 1), 'shape', /concat: expected shapes equal but for axis 1, found \[2, 3\] and \[3, 3\]/);
+    await expectError(() => concat([x, deep], 0), 'shape', /concat: .*found \[2, 3\] and \[1, 1, 1, 1, 2\]/);
+    await expectError(() => concat([], 0), 'shape', /concat: expected at least one input, found none/);
+  });
+});
