@@ -24,7 +24,9 @@ function readShaders(): Record<string, string> {
 
 /** WESL module names are identifiers, our files are kebab-case: `layer-norm.wgsl` is `layer_norm`. */
 function moduleFile(path: string): string {
-  return `./${relative(SHADERS, path).replace(/\.wgsl$/, '').replaceAll('-', '_')}.wesl`;
+  return `./${relative(SHADERS, path)
+    .replace(/\.wgsl$/, '')
+    .replaceAll('-', '_')}.wesl`;
 }
 
 export function wgsl(): Plugin {

@@ -26,7 +26,7 @@ export default defineConfig(({ mode }) => {
       outDir: browser ? 'dist/browser' : 'dist/node',
       sourcemap: true,
       minify: false,
-      ssr: browser ? false : true,
+      ssr: !browser,
       lib: browser ? { entry: { index: 'src/index.ts' }, formats: ['es'] } : undefined,
       rollupOptions: browser
         ? { external: ['papaparse', 'h5wasm', 'pickleparser'] }

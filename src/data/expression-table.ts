@@ -132,7 +132,7 @@ export function selectGenes(
 }
 
 /** Up to three names within two edits (case apart), nearest first. */
-function nearestNames(wanted: string, names: readonly string[]): string[] {
+export function nearestNames(wanted: string, names: readonly string[]): string[] {
   const target = wanted.toUpperCase();
   return names
     .filter((name) => Math.abs(name.length - target.length) <= 2)

@@ -10,7 +10,12 @@
  * loss) are kept and thrown at the next `read` or `sync`.
  */
 import { HistogradError } from '../errors.ts';
-import { type AdapterClass, type AdapterRequest, type ChosenAdapter, chooseAdapter } from './adapter.ts';
+import {
+  type AdapterClass,
+  type AdapterRequest,
+  type ChosenAdapter,
+  chooseAdapter,
+} from './adapter.ts';
 import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams, reflect } from './kernel.ts';
 
@@ -79,7 +84,8 @@ export class Device {
     const chosen = await chooseAdapter(options.adapter);
     const { adapter } = chosen;
     const requiredLimits: Record<string, number> = {};
-    if (!options.defaultLimits) for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+    if (!options.defaultLimits)
+      for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
     const raw = await adapter.requestDevice({
       label: 'histograd',
       requiredFeatures: FEATURES.filter((f) => adapter.features.has(f)),
@@ -371,7 +377,11 @@ export class Device {
               {
                 binding: params.binding,
                 visibility: GPUShaderStage.COMPUTE,
-                buffer: { type: 'uniform' as const, hasDynamicOffset: true, minBindingSize: params.bytes },
+                buffer: {
+                  type: 'uniform' as const,
+                  hasDynamicOffset: true,
+                  minBindingSize: params.bytes,
+                },
               },
             ]
           : []),
@@ -480,4 +490,3 @@ function invalidKernel(
     'This is a defect of histograd or of the driver: please report it with the output of `histograd doctor`.',
   );
 }
-

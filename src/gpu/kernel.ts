@@ -23,7 +23,11 @@ export interface EntryPoint {
   /** Storage bindings in binding order, by variable name. */
   readonly storage: readonly { name: string; binding: number; writable: boolean }[];
   /** The uniform called `params`, when the entry point uses one. */
-  readonly params: { binding: number; bytes: number; fields: ReadonlyMap<string, ParamField> } | null;
+  readonly params: {
+    binding: number;
+    bytes: number;
+    fields: ReadonlyMap<string, ParamField>;
+  } | null;
 }
 
 export interface KernelInterface {
@@ -72,10 +76,18 @@ function readParams(
   resource: { binding: number; size: number; type: unknown },
 ): NonNullable<EntryPoint['params']> {
   const fields = new Map<string, ParamField>();
-  const type = resource.type as { members?: { name: string; offset: number; type: { name: string; format?: { name: string } | null } }[] };
+  const type = resource.type as {
+    members?: {
+      name: string;
+      offset: number;
+      type: { name: string; format?: { name: string } | null };
+    }[];
+  };
   for (const member of type.members ?? []) {
     const vector = /^vec([234])/.exec(member.type.name);
-    const scalar = vector ? (member.type.format?.name ?? member.type.name.slice(4)) : member.type.name;
+    const scalar = vector
+      ? (member.type.format?.name ?? member.type.name.slice(4))
+      : member.type.name;
     const short = { u: 'u32', i: 'i32', f: 'f32' }[scalar] ?? scalar;
     if (short !== 'u32' && short !== 'i32' && short !== 'f32')
       throw broken(kernel, `params.${member.name} has the unsupported type ${member.type.name}`);

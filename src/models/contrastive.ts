@@ -59,7 +59,11 @@ class ImageBranch extends Module {
   readonly drop: Dropout;
   readonly attention: AttentionPool;
 
-  constructor(init: Init, width: number, { hidden, attention, gated, dropout }: ContrastiveOptions) {
+  constructor(
+    init: Init,
+    width: number,
+    { hidden, attention, gated, dropout }: ContrastiveOptions,
+  ) {
     super();
     this.embed = new Linear(init, width, hidden);
     this.drop = new Dropout(init, dropout);
@@ -131,7 +135,10 @@ export class Contrastive extends ExpressionModel {
     for (let from = 0; from < count; from += PROFILES_PER_BATCH) {
       const to = Math.min(count, from + PROFILES_PER_BATCH);
       const unit = scope(() => {
-        const batch = Tensor.from(device, targets.slice(from * genes, to * genes), [to - from, genes]);
+        const batch = Tensor.from(device, targets.slice(from * genes, to * genes), [
+          to - from,
+          genes,
+        ]);
         return noGrad(() => l2Normalize(this.gene.forward(batch)));
       });
       embedded.set(await unit.floats(), from * hidden);

@@ -2,14 +2,21 @@
  * Direct-ABMIL (Gustafsson & Rantalainen 2024; attention after Ilse et al. 2018 in CLAM's sizes):
  * h = dropout(ReLU(embed(x))), attention pooling, one linear head for all genes, mean squared error.
  */
+
+import { noGrad } from '../autograd/tape.ts';
 import { AttentionPool } from '../nn/attention-pool.ts';
 import { Dropout, Linear } from '../nn/layers.ts';
 import { mse } from '../ops/mse.ts';
 import { relu } from '../ops/unary.ts';
-import { noGrad } from '../autograd/tape.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type Bags, ExpressionModel, type ModelContext, type ModelSizes, type Prediction } from './model.ts';
+import {
+  type Bags,
+  ExpressionModel,
+  type ModelContext,
+  type ModelSizes,
+  type Prediction,
+} from './model.ts';
 
 export interface DirectAbmilOptions {
   /** Width of the embedding h. */
@@ -22,7 +29,12 @@ export interface DirectAbmilOptions {
 }
 
 /** CLAM-small; the paper's own sizes were not reachable. */
-export const DIRECT_ABMIL: DirectAbmilOptions = { hidden: 512, attention: 256, gated: true, dropout: 0.25 };
+export const DIRECT_ABMIL: DirectAbmilOptions = {
+  hidden: 512,
+  attention: 256,
+  gated: true,
+  dropout: 0.25,
+};
 
 export class DirectAbmil extends ExpressionModel {
   readonly trainable = true;
@@ -36,7 +48,12 @@ export class DirectAbmil extends ExpressionModel {
     const { hidden, attention, gated, dropout } = options;
     this.embed = new Linear(context, width, hidden);
     this.drop = new Dropout(context, dropout);
-    this.attention = new AttentionPool(context, { inputs: hidden, hidden: attention, gated, dropout });
+    this.attention = new AttentionPool(context, {
+      inputs: hidden,
+      hidden: attention,
+      gated,
+      dropout,
+    });
     this.head = new Linear(context, hidden, genes);
   }
 

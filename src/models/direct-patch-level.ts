@@ -11,7 +11,13 @@ import { segmentMean } from '../ops/segment.ts';
 import { relu } from '../ops/unary.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type Bags, ExpressionModel, type ModelContext, type ModelSizes, type Prediction } from './model.ts';
+import {
+  type Bags,
+  ExpressionModel,
+  type ModelContext,
+  type ModelSizes,
+  type Prediction,
+} from './model.ts';
 
 export interface DirectPatchLevelOptions {
   hidden: number;
@@ -26,7 +32,11 @@ export class DirectPatchLevel extends ExpressionModel {
   readonly drop: Dropout;
   readonly head: Linear;
 
-  constructor(context: ModelContext, { width, genes }: ModelSizes, options: DirectPatchLevelOptions) {
+  constructor(
+    context: ModelContext,
+    { width, genes }: ModelSizes,
+    options: DirectPatchLevelOptions,
+  ) {
     super();
     this.hidden = new Linear(context, width, options.hidden);
     this.drop = new Dropout(context, options.dropout);

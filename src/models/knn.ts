@@ -25,7 +25,11 @@ export class Knn extends ExpressionModel {
   }
 
   loss(): Tensor {
-    throw new HistogradError('not-trainable', 'kNN has no loss.', 'Call prepare() with the training set.');
+    throw new HistogradError(
+      'not-trainable',
+      'kNN has no loss.',
+      'Call prepare() with the training set.',
+    );
   }
 
   override async prepare(training: TrainingSet): Promise<void> {

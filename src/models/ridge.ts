@@ -31,7 +31,11 @@ export class Ridge extends ExpressionModel {
   }
 
   loss(): Tensor {
-    throw new HistogradError('not-trainable', 'Ridge has no loss to descend.', 'Call prepare() with the training set.');
+    throw new HistogradError(
+      'not-trainable',
+      'Ridge has no loss to descend.',
+      'Call prepare() with the training set.',
+    );
   }
 
   override async prepare(training: TrainingSet): Promise<void> {
@@ -98,7 +102,10 @@ function choosePenalty(x: Matrix, y: Matrix, candidates: readonly number[]): num
     const rows = Array.from({ length: n }, (_, i) => i);
     const rest = rows.filter((i) => !inside(i));
     const held = rows.filter(inside);
-    const solve = ridgeSolver(x.selection(rest, range(x.columns)), y.selection(rest, range(y.columns)));
+    const solve = ridgeSolver(
+      x.selection(rest, range(x.columns)),
+      y.selection(rest, range(y.columns)),
+    );
     const heldX = x.selection(held, range(x.columns));
     const heldY = y.selection(held, range(y.columns));
     candidates.forEach((penalty, c) => {
@@ -117,11 +124,15 @@ function ridgeSolver(x: Matrix, y: Matrix): (penalty: number) => Matrix {
   const wide = x.columns > x.rows;
   const transposed = x.transpose();
   const gram = wide ? x.mmul(transposed) : transposed.mmul(x);
-  const { eigenvectorMatrix: axes, realEigenvalues } = new EigenvalueDecomposition(gram, { assumeSymmetric: true });
+  const { eigenvectorMatrix: axes, realEigenvalues } = new EigenvalueDecomposition(gram, {
+    assumeSymmetric: true,
+  });
   const rotated = axes.transpose().mmul(wide ? y : transposed.mmul(y));
   return (penalty) => {
     const shrunk = rotated.clone();
-    realEigenvalues.forEach((s, j) => shrunk.mulRow(j, 1 / (Math.max(s, 0) + penalty)));
+    for (const [j, s] of realEigenvalues.entries()) {
+      shrunk.mulRow(j, 1 / (Math.max(s, 0) + penalty));
+    }
     const solution = axes.mmul(shrunk);
     return wide ? transposed.mmul(solution) : solution;
   };
@@ -133,7 +144,8 @@ function vector(values: Float64Array): StateTensor {
 
 function columnMeans(values: Float32Array, n: number, columns: number): Float64Array {
   const means = new Float64Array(columns);
-  for (let i = 0; i < n; i++) for (let c = 0; c < columns; c++) means[c]! += values[i * columns + c]! / n;
+  for (let i = 0; i < n; i++)
+    for (let c = 0; c < columns; c++) means[c]! += values[i * columns + c]! / n;
   return means;
 }
 

@@ -20,7 +20,11 @@ function broadcastShape(name: string, a: Shape, b: Shape): Shape {
     const m = a[i - rank + a.length] ?? 1;
     const n = b[i - rank + b.length] ?? 1;
     if (m !== n && m !== 1 && n !== 1) {
-      throw shapeError(name, 'shapes that broadcast (equal, or 1, from the right)', formatShapes([a, b]));
+      throw shapeError(
+        name,
+        'shapes that broadcast (equal, or 1, from the right)',
+        formatShapes([a, b]),
+      );
     }
     return m === 1 ? n : m;
   });
@@ -60,7 +64,12 @@ function compute(name: BinaryName, a: Tensor, b: Tensor, output: Tensor): void {
 
 /** The same arithmetic on gradients, outside the tape. */
 function computed(name: BinaryName, a: Tensor, b: Tensor): Tensor {
-  const output = Tensor.empty(a.device, broadcastShape(name, a.shape, b.shape), 'f32', `${name} gradient`);
+  const output = Tensor.empty(
+    a.device,
+    broadcastShape(name, a.shape, b.shape),
+    'f32',
+    `${name} gradient`,
+  );
   compute(name, a, b, output);
   return output;
 }

@@ -17,13 +17,21 @@ export const crossEntropyOp = defineOp<CrossEntropyOptions>({
   name: 'cross-entropy',
   shape([x], { labels }) {
     if (x!.length !== 2 || x![0] !== labels.length || x!.includes(0)) {
-      throw shapeError('cross-entropy', `logits [${labels.length}, C] for ${labels.length} labels`, formatShape(x!));
+      throw shapeError(
+        'cross-entropy',
+        `logits [${labels.length}, C] for ${labels.length} labels`,
+        formatShape(x!),
+      );
     }
     const classes = x![1]!;
     for (let i = 0; i < labels.length; i++) {
       const label = labels[i]!;
       if (!Number.isInteger(label) || label < 0 || label >= classes) {
-        throw new HistogradError('index', `cross-entropy: label ${label} of row ${i} is outside 0 … ${classes - 1}.`, 'Correct the labels.');
+        throw new HistogradError(
+          'index',
+          `cross-entropy: label ${label} of row ${i} is outside 0 … ${classes - 1}.`,
+          'Correct the labels.',
+        );
       }
     }
     return [];

@@ -25,7 +25,11 @@ export const dropoutOp = defineOp<DropoutOptions>({
   name: 'dropout',
   shape([x], { p }) {
     if (!(p >= 0 && p < 1)) {
-      throw new HistogradError('option', `dropout: p must be in [0, 1), found ${p}.`, 'Choose a smaller p.');
+      throw new HistogradError(
+        'option',
+        `dropout: p must be in [0, 1), found ${p}.`,
+        'Choose a smaller p.',
+      );
     }
     return x!;
   },

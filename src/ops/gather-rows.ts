@@ -12,7 +12,10 @@ export interface GatherRowsOptions {
 }
 
 /** For each source row, where it was picked: `positions[starts[r]] … positions[starts[r + 1] − 1]`. */
-function inverse(picks: Uint32Array, sourceRows: number): { starts: Uint32Array; positions: Uint32Array } {
+function inverse(
+  picks: Uint32Array,
+  sourceRows: number,
+): { starts: Uint32Array; positions: Uint32Array } {
   const starts = new Uint32Array(sourceRows + 1);
   for (const r of picks) starts[r + 1] = starts[r + 1]! + 1;
   for (let r = 0; r < sourceRows; r++) starts[r + 1] = starts[r + 1]! + starts[r]!;
@@ -34,7 +37,11 @@ export const gatherRowsOp = defineOp<GatherRowsOptions>({
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i]!;
       if (!Number.isInteger(row) || row < 0 || row >= n) {
-        throw new HistogradError('index', `gather-rows: row ${row} (entry ${i}) is outside 0 … ${n - 1}.`, 'Correct the indices.');
+        throw new HistogradError(
+          'index',
+          `gather-rows: row ${row} (entry ${i}) is outside 0 … ${n - 1}.`,
+          'Correct the indices.',
+        );
       }
     }
     return [rows.length, d];

@@ -13,7 +13,11 @@ import { affine } from './unary.ts';
  */
 export function infoNce(a: Tensor, b: Tensor, temperature: number): Tensor {
   if (a.rank !== 2 || !sameShape(a.shape, b.shape)) {
-    throw shapeError('info-nce', 'two matrices [B, d] of paired embeddings', formatShapes([a.shape, b.shape]));
+    throw shapeError(
+      'info-nce',
+      'two matrices [B, d] of paired embeddings',
+      formatShapes([a.shape, b.shape]),
+    );
   }
   const similarity = matmul(l2Normalize(a), l2Normalize(b), { transposeB: true });
   const logits = affine(similarity, 1 / temperature);

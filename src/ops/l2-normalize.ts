@@ -23,7 +23,8 @@ function run(entry: string, x: Tensor, dy: Tensor | null, eps: number, out: Tens
 export const l2NormalizeOp = defineOp<L2NormalizeOptions>({
   name: 'l2-normalize',
   shape([x]) {
-    if (x!.length === 0) throw shapeError('l2-normalize', 'at least one dimension', formatShape(x!));
+    if (x!.length === 0)
+      throw shapeError('l2-normalize', 'at least one dimension', formatShape(x!));
     return x!;
   },
   forward: ([x], { eps }, output) => run('forward', x!, null, eps, output),

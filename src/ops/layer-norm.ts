@@ -22,7 +22,11 @@ export const layerNormOp = defineOp<LayerNormOptions>({
     const n = x!.at(-1);
     const fits = (s: Shape) => s.length === 1 && s[0] === n;
     if (!n || !fits(weight!) || !fits(bias!)) {
-      throw shapeError('layer-norm', 'x [..., n] with weight [n] and bias [n]', formatShapes([x!, weight!, bias!]));
+      throw shapeError(
+        'layer-norm',
+        'x [..., n] with weight [n] and bias [n]',
+        formatShapes([x!, weight!, bias!]),
+      );
     }
     return x!;
   },
@@ -41,7 +45,13 @@ export const layerNormOp = defineOp<LayerNormOptions>({
     const dx = Tensor.empty(x.device, x.shape, 'f32', 'layer-norm gradient');
     const dyh = Tensor.empty(x.device, [rows, n], 'f32', 'layer-norm gradient');
     x.device.run(kernel, 'backward', {
-      buffers: { x: x.buffer, weight: weight.buffer, dy: grad.buffer, out: dx.buffer, dyh: dyh.buffer },
+      buffers: {
+        x: x.buffer,
+        weight: weight.buffer,
+        dy: grad.buffer,
+        out: dx.buffer,
+        dyh: dyh.buffer,
+      },
       params: { rows, n, eps },
       ...rowPlan(x.device, rows, n),
     });

@@ -7,7 +7,11 @@ import { contiguousStrides, copyBox } from './strided-copy.ts';
 function around(name: string, shape: Shape, axis: number) {
   const at = axis < 0 ? axis + shape.length : axis;
   if (!Number.isInteger(at) || at < 0 || at >= shape.length) {
-    throw shapeError(name, `an axis below ${shape.length}`, `axis ${axis} of ${formatShape(shape)}`);
+    throw shapeError(
+      name,
+      `an axis below ${shape.length}`,
+      `axis ${axis} of ${formatShape(shape)}`,
+    );
   }
   return {
     at,
@@ -36,7 +40,11 @@ export const reshapeOp = defineOp<{ shape: Shape }>({
   name: 'reshape',
   shape([x], { shape }) {
     if (sizeOf(shape) !== sizeOf(x!)) {
-      throw shapeError('reshape', `${sizeOf(x!)} elements as in ${formatShape(x!)}`, formatShape(shape));
+      throw shapeError(
+        'reshape',
+        `${sizeOf(x!)} elements as in ${formatShape(x!)}`,
+        formatShape(shape),
+      );
     }
     return shape;
   },
@@ -53,7 +61,11 @@ export const permuteOp = defineOp<PermuteOptions>({
   shape([x], { dims }) {
     const sorted = [...dims].sort((a, b) => a - b);
     if (x!.length > 4 || sorted.length !== x!.length || sorted.some((d, i) => d !== i)) {
-      throw shapeError('permute', `a permutation of the ${x!.length} axes (at most 4)`, `[${dims.join(', ')}]`);
+      throw shapeError(
+        'permute',
+        `a permutation of the ${x!.length} axes (at most 4)`,
+        `[${dims.join(', ')}]`,
+      );
     }
     return dims.map((d) => x![d]!);
   },
@@ -118,7 +130,8 @@ export const concatOp = defineOp<ConcatOptions>({
   shape(shapes, { axis }) {
     const [first, ...others] = shapes;
     const { at } = around('concat', first!, axis);
-    const fits = (s: Shape) => s.length === first!.length && s.every((n, i) => i === at || n === first![i]);
+    const fits = (s: Shape) =>
+      s.length === first!.length && s.every((n, i) => i === at || n === first![i]);
     if (!others.every(fits)) {
       throw shapeError('concat', `shapes equal but for axis ${axis}`, formatShapes(shapes));
     }
@@ -154,4 +167,5 @@ export const permute = (x: Tensor, dims: readonly number[]) => permuteOp.apply([
 export const slice = (x: Tensor, axis: number, start: number, end: number) =>
   sliceOp.apply([x], { axis, start, end });
 /** Joins tensors along an axis. */
-export const concat = (tensors: readonly Tensor[], axis: number) => concatOp.apply(tensors, { axis });
+export const concat = (tensors: readonly Tensor[], axis: number) =>
+  concatOp.apply(tensors, { axis });

@@ -40,7 +40,10 @@ const grids: Record<MatmulKernel, (device: Device, product: Product) => Grid> = 
     const VEC_A = (transposeA ? m : k) % 4 === 0;
     const VEC_B = (transposeB ? k : n) % 4 === 0;
     const tile = 4 * LANES;
-    return { overrides: { LANES, VEC_A, VEC_B }, groups: [Math.ceil(n / tile), Math.ceil(m / tile), batch] };
+    return {
+      overrides: { LANES, VEC_A, VEC_B },
+      groups: [Math.ceil(n / tile), Math.ceil(m / tile), batch],
+    };
   },
   tiled: (_, { batch, m, n }) => ({
     overrides: {},
@@ -48,7 +51,10 @@ const grids: Record<MatmulKernel, (device: Device, product: Product) => Grid> = 
   }),
   rows(device, { batch, m, n }) {
     const WORKGROUP = device.class === 'cpu' ? 8 : 64;
-    return { overrides: { WORKGROUP }, groups: [Math.ceil(n / (4 * WORKGROUP)), Math.ceil(m / 8), batch] };
+    return {
+      overrides: { WORKGROUP },
+      groups: [Math.ceil(n / (4 * WORKGROUP)), Math.ceil(m / 8), batch],
+    };
   },
 };
 
@@ -61,7 +67,7 @@ export function multiplyInto(
   product: Product,
   choice: MatmulKernel = chooseMatmul(a.device, product.m),
 ): void {
-  const { batch, m, n, k, transposeA, transposeB } = product;
+  const { m, n, k, transposeA, transposeB } = product;
   const { device } = a;
   const flags = { TRANS_A: transposeA, TRANS_B: transposeB, BIAS: bias !== null };
   const grid = grids[choice](device, product);

@@ -18,7 +18,11 @@ function productOf(a: Shape, b: Shape, { transposeA, transposeB }: MatmulOptions
   const batch = a.length === 3 ? a[0]! : 1;
   if (!rankFits || k !== k2 || (a.length === 3 && b[0] !== batch)) {
     const flags = `${transposeA ? ', a transposed' : ''}${transposeB ? ', b transposed' : ''}`;
-    throw shapeError('matmul', `[M, K] and [K, N] (or a batch of each)${flags}`, formatShapes([a, b]));
+    throw shapeError(
+      'matmul',
+      `[M, K] and [K, N] (or a batch of each)${flags}`,
+      formatShapes([a, b]),
+    );
   }
   return { batch, m, n, k, transposeA, transposeB };
 }

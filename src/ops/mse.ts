@@ -27,7 +27,11 @@ export const mseOp = defineOp<Record<string, never>>({
   name: 'mse',
   shape([prediction, target]) {
     if (!sameShape(prediction!, target!) || sizeOf(prediction!) === 0) {
-      throw shapeError('mse', 'two non-empty tensors of one shape', formatShapes([prediction!, target!]));
+      throw shapeError(
+        'mse',
+        'two non-empty tensors of one shape',
+        formatShapes([prediction!, target!]),
+      );
     }
     return [];
   },

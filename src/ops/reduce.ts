@@ -22,7 +22,11 @@ function split(name: string, shape: Shape, axis: number | null): [number, number
   if (axis === null) return [1, sizeOf(shape), 1];
   const at = axis < 0 ? axis + shape.length : axis;
   if (!Number.isInteger(at) || at < 0 || at >= shape.length) {
-    throw shapeError(name, `an axis below ${shape.length}`, `axis ${axis} of ${formatShape(shape)}`);
+    throw shapeError(
+      name,
+      `an axis below ${shape.length}`,
+      `axis ${axis} of ${formatShape(shape)}`,
+    );
   }
   return [sizeOf(shape.slice(0, at)), shape[at]!, sizeOf(shape.slice(at + 1))];
 }
@@ -47,7 +51,9 @@ function reduceInto(
     const chunk = n > LONGEST_RUN ? CHUNK : n;
     const chunks = chunk === 0 ? 1 : Math.ceil(n / chunk);
     const last = chunks === 1;
-    const to = last ? output : Tensor.empty(x.device, [outer, chunks, inner], 'f32', 'partial sums');
+    const to = last
+      ? output
+      : Tensor.empty(x.device, [outer, chunks, inner], 'f32', 'partial sums');
     const tasks = outer * chunks * inner;
     const { groups, overrides } =
       inner === 1 ? rowPlan(x.device, tasks, chunk) : threadPlan(x.device, tasks);
@@ -65,7 +71,12 @@ function reduceInto(
 
 /** The sum along one axis outside the tape, for gradients. */
 export function reduceSum(x: Tensor, axis: number | null, keepDims = false, scale = 1): Tensor {
-  const output = Tensor.empty(x.device, reducedShape('sum', x.shape, { axis, keepDims }), 'f32', 'sum');
+  const output = Tensor.empty(
+    x.device,
+    reducedShape('sum', x.shape, { axis, keepDims }),
+    'f32',
+    'sum',
+  );
   reduceInto(x, split('sum', x.shape, axis), false, scale, output);
   return output;
 }
@@ -84,7 +95,8 @@ function meanScale(name: string, shape: Shape, axis: number | null): number {
 export const sumOp = defineOp<ReduceOptions>({
   name: 'sum',
   shape: ([x], options) => reducedShape('sum', x!, options),
-  forward: ([x], { axis }, output) => reduceInto(x!, split('sum', x!.shape, axis), false, 1, output),
+  forward: ([x], { axis }, output) =>
+    reduceInto(x!, split('sum', x!.shape, axis), false, 1, output),
   gradient: ({ grad, inputs: [x], options: { axis } }) => [
     spreadAxis(grad, x!.shape, split('sum', x!.shape, axis)),
   ],

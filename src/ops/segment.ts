@@ -14,7 +14,11 @@ export interface SegmentOptions {
 
 function checkRows(name: string, x: Shape, segments: Segments): void {
   if (x.length !== 2 || x[0] !== segments.total) {
-    throw shapeError(name, `[${segments.total}, d] for bags of ${segments.total} rows in all`, formatShape(x));
+    throw shapeError(
+      name,
+      `[${segments.total}, d] for bags of ${segments.total} rows in all`,
+      formatShape(x),
+    );
   }
 }
 
@@ -26,7 +30,11 @@ interface Run {
   flags?: { WEIGHTED?: number; MEAN?: number };
 }
 
-function run(entry: string, tensors: Record<string, Tensor>, { bags, total = 0, d, plan, flags }: Run): void {
+function run(
+  entry: string,
+  tensors: Record<string, Tensor>,
+  { bags, total = 0, d, plan, flags }: Run,
+): void {
   const { device } = tensors.out!;
   device.run(kernel, entry, {
     buffers: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.buffer])),
@@ -37,13 +45,22 @@ function run(entry: string, tensors: Record<string, Tensor>, { bags, total = 0, 
 }
 
 /** Sum (or mean) of the rows of each bag, in two stages when a bag is long. */
-function sumInto(x: Tensor, weights: Tensor | null, segments: Segments, mean: boolean, out: Tensor): void {
+function sumInto(
+  x: Tensor,
+  weights: Tensor | null,
+  segments: Segments,
+  mean: boolean,
+  out: Tensor,
+): void {
   const { device } = x;
   const d = x.shape[1]!;
   const { count } = segments;
   const flags = { WEIGHTED: weights ? 1 : 0, MEAN: mean ? 1 : 0 };
   const w = weights ?? x;
-  const longest = segments.offsets.reduce((most, o, i, all) => Math.max(most, o - (all[i - 1] ?? 0)), 0);
+  const longest = segments.offsets.reduce(
+    (most, o, i, all) => Math.max(most, o - (all[i - 1] ?? 0)),
+    0,
+  );
   if (longest <= 256) {
     const plan = threadPlan(device, count * d);
     run('sum', { x, w, offsets: segments.starts, out }, { bags: count, d, plan, flags });
@@ -51,7 +68,12 @@ function sumInto(x: Tensor, weights: Tensor | null, segments: Segments, mean: bo
   }
   const { starts, bagStarts, count: runs } = segments.runs;
   const partial = Tensor.empty(device, [runs, d], 'f32', 'partial sums');
-  const first = { bags: runs, d, plan: threadPlan(device, runs * d), flags: { WEIGHTED: flags.WEIGHTED } };
+  const first = {
+    bags: runs,
+    d,
+    plan: threadPlan(device, runs * d),
+    flags: { WEIGHTED: flags.WEIGHTED },
+  };
   run('sum', { x, w, offsets: starts, out: partial }, first);
   const total = mean ? Tensor.empty(device, out.shape, 'f32', 'sums') : out;
   const second = { bags: count, d, plan: threadPlan(device, count * d) };
@@ -78,7 +100,13 @@ function spread(g: Tensor, weights: Tensor | null, segments: Segments, mean: boo
   const d = g.shape[1]!;
   const { total, count: bags } = segments;
   const out = Tensor.empty(g.device, [total, d], 'f32', 'segment gradient');
-  const tensors = { dy: g, w: weights ?? g, offsets: segments.starts, row_bag: segments.rowBag, out };
+  const tensors = {
+    dy: g,
+    w: weights ?? g,
+    offsets: segments.starts,
+    row_bag: segments.rowBag,
+    out,
+  };
   const flags = { WEIGHTED: weights ? 1 : 0, MEAN: mean ? 1 : 0 };
   run('spread', tensors, { bags, total, d, plan: threadPlan(g.device, total * d), flags });
   return out;
@@ -101,7 +129,11 @@ export const segmentSoftmaxOp = defineOp<SegmentOptions>({
     const bags = segments.count;
     const out = Tensor.empty(grad.device, grad.shape, 'f32', 'segment-softmax gradient');
     const plan = rowPlan(grad.device, bags * d, Math.ceil(segments.total / Math.max(1, bags)));
-    run('softmax_backward', { y: output, dy: grad, offsets: segments.starts, out }, { bags, d, plan });
+    run(
+      'softmax_backward',
+      { y: output, dy: grad, offsets: segments.starts, out },
+      { bags, d, plan },
+    );
     return [out];
   },
 });
@@ -126,7 +158,11 @@ export const segmentWeightedSumOp = defineOp<SegmentOptions>({
   shape([x, weights], { segments }) {
     checkRows('segment-weighted-sum', x!, segments);
     if (weights!.length !== 2 || weights![0] !== x![0] || weights![1] !== 1) {
-      throw shapeError('segment-weighted-sum', `weights [${x![0]}, 1]`, formatShapes([x!, weights!]));
+      throw shapeError(
+        'segment-weighted-sum',
+        `weights [${x![0]}, 1]`,
+        formatShapes([x!, weights!]),
+      );
     }
     return [segments.count, x![1]!];
   },
@@ -144,11 +180,13 @@ export const segmentWeightedSumOp = defineOp<SegmentOptions>({
 });
 
 /** Softmax of every column of x [total, K] over the rows of each bag. */
-export const segmentSoftmax = (x: Tensor, segments: Segments) => segmentSoftmaxOp.apply([x], { segments });
+export const segmentSoftmax = (x: Tensor, segments: Segments) =>
+  segmentSoftmaxOp.apply([x], { segments });
 /** Sums of the rows of each bag: [total, d] to [B, d]; zeros for an empty bag. */
 export const segmentSum = (x: Tensor, segments: Segments) => segmentSumOp.apply([x], { segments });
 /** Means of the rows of each bag: [total, d] to [B, d]; zeros for an empty bag. */
-export const segmentMean = (x: Tensor, segments: Segments) => segmentMeanOp.apply([x], { segments });
+export const segmentMean = (x: Tensor, segments: Segments) =>
+  segmentMeanOp.apply([x], { segments });
 /** Σ wₙ xₙ over the rows of each bag: x [total, d], weights [total, 1] to [B, d] (attention pooling). */
 export const segmentWeightedSum = (x: Tensor, weights: Tensor, segments: Segments) =>
   segmentWeightedSumOp.apply([x, weights], { segments });

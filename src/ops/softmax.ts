@@ -6,12 +6,7 @@ import { defineOp, formatShape, shapeError } from './op.ts';
 
 const kernel = defineKernel('softmax', code);
 
-function run(
-  entry: string,
-  log: boolean,
-  like: Tensor,
-  buffers: Record<string, Tensor>,
-): void {
+function run(entry: string, log: boolean, like: Tensor, buffers: Record<string, Tensor>): void {
   const n = like.shape.at(-1)!;
   const rows = n === 0 ? 0 : like.size / n;
   const { groups, overrides } = rowPlan(like.device, rows, n);

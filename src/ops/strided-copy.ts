@@ -25,7 +25,8 @@ export function copyBox(x: Tensor, out: Tensor, box: Box): void {
     ...values,
   ];
   const count = sizeOf(box.dims);
-  const overrides = x.device.class === 'cpu' ? { WORKGROUP: 16, ELEMENTS: 32 } : { WORKGROUP: 256, ELEMENTS: 1 };
+  const overrides =
+    x.device.class === 'cpu' ? { WORKGROUP: 16, ELEMENTS: 32 } : { WORKGROUP: 256, ELEMENTS: 1 };
   x.device.run(kernel, 'copy', {
     buffers: { x: x.buffer, out: out.buffer },
     params: {
@@ -42,7 +43,11 @@ export function copyBox(x: Tensor, out: Tensor, box: Box): void {
 }
 
 /** Repeats x [outer, inner] along a new middle axis: the adjoint of a sum. */
-export function spreadAxis(x: Tensor, shape: Shape, [outer, n, inner]: readonly [number, number, number]): Tensor {
+export function spreadAxis(
+  x: Tensor,
+  shape: Shape,
+  [outer, n, inner]: readonly [number, number, number],
+): Tensor {
   const out = Tensor.empty(x.device, shape, 'f32', 'sum gradient');
   copyBox(x, out, {
     dims: [outer, n, inner],

@@ -7,16 +7,35 @@ import { defineOp, type Op } from './op.ts';
 const kernel = defineKernel('unary', code);
 
 /** Numbered as the OP constants of shaders/unary.wgsl. */
-const UNARY_FUNCTIONS = ['relu', 'gelu', 'tanh', 'sigmoid', 'exp', 'log', 'sqrt', 'square', 'affine'] as const;
+const UNARY_FUNCTIONS = [
+  'relu',
+  'gelu',
+  'tanh',
+  'sigmoid',
+  'exp',
+  'log',
+  'sqrt',
+  'square',
+  'affine',
+] as const;
 
 interface Affine {
   scale: number;
   shift: number;
 }
 
-function run(entry: string, op: number, x: Tensor, dy: Tensor | null, out: Tensor, affine: Partial<Affine>) {
+function run(
+  entry: string,
+  op: number,
+  x: Tensor,
+  dy: Tensor | null,
+  out: Tensor,
+  affine: Partial<Affine>,
+) {
   x.device.run(kernel, entry, {
-    buffers: dy ? { x: x.buffer, dy: dy.buffer, out: out.buffer } : { x: x.buffer, out: out.buffer },
+    buffers: dy
+      ? { x: x.buffer, dy: dy.buffer, out: out.buffer }
+      : { x: x.buffer, out: out.buffer },
     params: { vecs: Math.ceil(x.size / 4), scale: affine.scale ?? 1, shift: affine.shift ?? 0 },
     ...withOp(x, op),
   });
@@ -66,6 +85,7 @@ export const sqrt = (x: Tensor) => sqrtOp.apply([x], {});
 /** x². */
 export const square = (x: Tensor) => squareOp.apply([x], {});
 /** x · scale + shift, with constants. */
-export const affine = (x: Tensor, scale: number, shift = 0) => affineOp.apply([x], { scale, shift });
+export const affine = (x: Tensor, scale: number, shift = 0) =>
+  affineOp.apply([x], { scale, shift });
 /** −x. */
 export const neg = (x: Tensor) => affine(x, -1);

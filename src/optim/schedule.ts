@@ -8,7 +8,10 @@ export interface Schedule {
 }
 
 /** The factor on the base learning rate at `step` (from 0): linear warm-up, then constant or a half cosine. */
-export function scheduleFactor({ kind, warmupSteps, totalSteps, floor }: Schedule, step: number): number {
+export function scheduleFactor(
+  { kind, warmupSteps, totalSteps, floor }: Schedule,
+  step: number,
+): number {
   if (step < warmupSteps) return (step + 1) / warmupSteps;
   if (kind === 'constant') return 1;
   const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));

@@ -1,5 +1,5 @@
-import { defineKernel } from '../gpu/kernel.ts';
 import code from '../../shaders/accumulate.wgsl';
+import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from './grid.ts';
 import { Tensor } from './tensor.ts';
 

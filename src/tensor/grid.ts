@@ -12,7 +12,8 @@ export interface GridPlan {
 
 /** Kernels that walk `count` float32 as vec4s. */
 export function elementwisePlan(device: Device, count: number): GridPlan {
-  const overrides = device.class === 'cpu' ? { WORKGROUP: 8, VECS: 16 } : { WORKGROUP: 256, VECS: 1 };
+  const overrides =
+    device.class === 'cpu' ? { WORKGROUP: 8, VECS: 16 } : { WORKGROUP: 256, VECS: 1 };
   const perGroup = 4 * overrides.WORKGROUP * overrides.VECS;
   return { groups: Math.ceil(count / perGroup), overrides };
 }
@@ -33,6 +34,10 @@ export function rowPlan(device: Device, rows: number, n: number): GridPlan {
   }
   return {
     groups: Math.ceil(rows / perGroup),
-    overrides: { THREADS_PER_ROW: threads, ROWS_PER_GROUP: perGroup, ROW_THREADS: threads * perGroup },
+    overrides: {
+      THREADS_PER_ROW: threads,
+      ROWS_PER_GROUP: perGroup,
+      ROW_THREADS: threads * perGroup,
+    },
   };
 }

@@ -46,7 +46,14 @@ export function normal(device: Device, shape: Shape, draw: Draw, mean = 0, devia
   return fill(device, shape, 'normal_fill', draw, mean, deviation);
 }
 
-function fill(device: Device, shape: Shape, entry: string, draw: Draw, a: number, b: number): Tensor {
+function fill(
+  device: Device,
+  shape: Shape,
+  entry: string,
+  draw: Draw,
+  a: number,
+  b: number,
+): Tensor {
   const out = Tensor.empty(device, shape, 'f32', 'random');
   device.run(kernel, entry, {
     buffers: { out: out.buffer },

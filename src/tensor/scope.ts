@@ -47,7 +47,8 @@ export function scope<T>(body: () => T): T {
 }
 
 function collect(value: unknown, found: Set<unknown>): void {
-  if (typeof value !== 'object' || value === null || found.has(value) || ArrayBuffer.isView(value)) return;
+  if (typeof value !== 'object' || value === null || found.has(value) || ArrayBuffer.isView(value))
+    return;
   found.add(value);
   // Tensors refer to their device, which refers to much else: only containers are entered.
   if (Array.isArray(value) || value instanceof Set) for (const item of value) collect(item, found);

@@ -53,7 +53,8 @@ export class Tensor {
         'Give as many values as the product of the shape.',
       );
     }
-    const dtype = typed instanceof Float32Array ? 'f32' : typed instanceof Uint32Array ? 'u32' : 'i32';
+    const dtype =
+      typed instanceof Float32Array ? 'f32' : typed instanceof Uint32Array ? 'u32' : 'i32';
     const buffer = device.acquireForWrite(4 * typed.length, `tensor [${dims.join(', ')}]`);
     device.write(buffer, onOwnBuffer(typed));
     return new Tensor(device, [...dims], dtype, { buffer, owners: 1 });
@@ -114,7 +115,11 @@ export class Tensor {
   async floats(): Promise<Float32Array> {
     const data = await this.data();
     if (data instanceof Float32Array) return data;
-    throw new HistogradError('dtype', `Expected a float32 tensor, found ${this.dtype}.`, 'Use data().');
+    throw new HistogradError(
+      'dtype',
+      `Expected a float32 tensor, found ${this.dtype}.`,
+      'Use data().',
+    );
   }
 
   /** The value of a tensor with one element. */

@@ -41,7 +41,7 @@ export interface CrossValidation {
   readonly regime: GeneRegime;
   /** Finished groups are taken from here, unfinished ones go on. */
   readonly record?: ((fold: string, group: string) => Promise<GroupRecord>) | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
   readonly onProgress?: ((progress: TrainProgress & { fold: string; group: string }) => void) | undefined;
   /** Called when a group is finished, with its steps. */
   readonly onGroup?: ((fold: string, group: string, result: GroupResult) => void) | undefined;

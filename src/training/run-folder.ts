@@ -24,7 +24,7 @@ export const RUN_FILES = {
 
 export interface RunFolder {
   readonly path: string;
-  write(file: keyof typeof RUN_FILES, content: string | Uint8Array): Promise<void>;
+  write(file: keyof typeof RUN_FILES, content: string | Iterable<string>): Promise<void>;
   group(model: string, fold: string, group: string): Promise<GroupRecord>;
 }
 

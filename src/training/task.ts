@@ -72,6 +72,6 @@ export interface TrainTask {
   readonly options: TrainOptions;
   readonly record?: TrainingRecord | undefined;
   /** When it aborts, training checkpoints and throws `interrupted`. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
 }

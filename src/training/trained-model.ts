@@ -1,13 +1,15 @@
 /** A model after training, with all that prediction needs; and its file. */
+import type { PatchFeatures } from '../data/features.ts';
 import { parseSafetensors, type SafetensorInput, serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
-import type { ExpressionModel } from '../models/model.ts';
+import type { ExpressionModel, Prediction } from '../models/model.ts';
 import { createModel, MODEL_KINDS, type ModelKind, type ModelOptions } from '../models/registry.ts';
 import type { StateTensor } from '../nn/module.ts';
 import { Generator } from '../tensor/random.ts';
-import { type BagSource, packWholeBags, uploaded } from './bag-source.ts';
-import type { Scale } from './scaling.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { type BagSource, packWholeBags, uploadBags, uploaded } from './bag-source.ts';
+import { applyScale, type Scale } from './scaling.ts';
 
 export interface Scales {
   readonly features: Scale | null;
@@ -64,8 +66,82 @@ export async function* predictSlides(
   }
 }
 
+/** Predicts one slide; `bag` is not changed. Errors as `predictSlides`. */
+export async function predictBag(
+  device: Device,
+  { model, scales, genes }: TrainedModel,
+  { features, rows, width }: PatchFeatures,
+  name: string,
+): Promise<Prediction> {
+  model.eval();
+  const packed = { indices: [0], features: features.slice(), offsets: Uint32Array.of(0, rows) };
+  const bags = uploadBags(device, packed, width, scales.features);
+  try {
+    const prediction = await model.predict(bags);
+    unscale(prediction.expression, scales.targets);
+    requireFinite(prediction.expression, genes, name);
+    return prediction;
+  } finally {
+    bags.features.dispose();
+    bags.segments.dispose();
+  }
+}
+
+/** Values of all genes that patch predictions may take on the GPU at once. */
+const PATCH_VALUES = 4 * 2 ** 20;
+
+/**
+ * The expression that the model sees in every single patch, for maps.
+ *
+ * @param columns genes to return; patches go through in chunks, so that patches x all genes is never one tensor
+ * @returns [N, columns]
+ * @throws HistogradError `no-patch-prediction` for models that only predict whole slides
+ */
+export async function predictPatches(
+  device: Device,
+  { model, scales, genes, kind }: TrainedModel,
+  { features, rows, width }: PatchFeatures,
+  columns: readonly number[],
+): Promise<Float32Array> {
+  model.eval();
+  const out = new Float32Array(rows * columns.length);
+  const chunk = Math.max(1, Math.floor(PATCH_VALUES / genes.length));
+  for (let from = 0; from < rows; from += chunk) {
+    const to = Math.min(rows, from + chunk);
+    const part = features.slice(from * width, to * width);
+    if (scales.features) applyScale(part, scales.features);
+    const tensor = Tensor.from(device, part, [to - from, width]);
+    const values = await model.predictPatches(tensor);
+    tensor.dispose();
+    if (!values) {
+      throw new HistogradError(
+        'no-patch-prediction',
+        `${kind} predicts whole slides only.`,
+        'Leave out --patches, or use direct-abmil, direct-patch-level or ridge.',
+      );
+    }
+    unscale(values, scales.targets);
+    for (let i = 0; i < to - from; i++) {
+      for (const [at, g] of columns.entries()) {
+        out[(from + i) * columns.length + at] = values[i * genes.length + g]!;
+      }
+    }
+  }
+  return out;
+}
+
+/** @throws HistogradError `width-mismatch` when the model was trained on features of another width */
+export function requireWidth({ width, kind }: TrainedModel, found: number, where: string): void {
+  if (found === width) return;
+  throw new HistogradError(
+    'width-mismatch',
+    `${where} has features of width ${found}; this ${kind} was trained on width ${width}.`,
+    'Use features of the extractor that the model was trained with.',
+  );
+}
+
 /** Turns scaled predictions [·, G] back into the targets' units, in place. */
-export function unscale(values: Float32Array, scale: Scale | null): void {
+function unscale(values: Float32Array, scale: Scale | null): void {
   if (!scale) return;
   const columns = scale.mean.length;
   for (let i = 0; i < values.length; i++) {

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { backward } from '../../src/autograd/tape.ts';
 import type { AdapterClass } from '../../src/gpu/adapter.ts';
-import { Contrastive, CONTRASTIVE } from '../../src/models/contrastive.ts';
+import { CONTRASTIVE, Contrastive } from '../../src/models/contrastive.ts';
 import { DirectAbmil } from '../../src/models/direct-abmil.ts';
 import { DirectPatchLevel } from '../../src/models/direct-patch-level.ts';
 import type { ExpressionModel, ModelContext } from '../../src/models/model.ts';
@@ -21,7 +21,10 @@ import { type Golden, loadGolden } from '../reference/goldens.ts';
 
 const SIZES = { width: 24, genes: 30 };
 const abmil = { hidden: 16, attention: 8, dropout: 0 };
-const MODELS: Record<string, { make: (context: ModelContext) => ExpressionModel; maxNorm?: number }> = {
+const MODELS: Record<
+  string,
+  { make: (context: ModelContext) => ExpressionModel; maxNorm?: number }
+> = {
   'direct-abmil': { make: (c) => new DirectAbmil(c, SIZES, { ...abmil, gated: true }) },
   'direct-abmil-plain': { make: (c) => new DirectAbmil(c, SIZES, { ...abmil, gated: false }) },
   'direct-abmil-clipped': {
@@ -105,7 +108,9 @@ describe.each(Object.keys(MODELS))('%s follows PyTorch', (name) => {
     for (const [key, reference] of withPrefix(golden, 'grad.')) {
       // The gradient of the last attention bias is zero but for rounding: softmax ignores a shift.
       if (golden.metadata.shiftInvariant?.includes(key)) continue;
-      expect(difference(gradients.get(key)!, reference.data), `gradient of ${key}`).toBeLessThan(1e-4);
+      expect(difference(gradients.get(key)!, reference.data), `gradient of ${key}`).toBeLessThan(
+        1e-4,
+      );
     }
     const expected = floats(golden, 'losses').data;
     losses.forEach((loss, step) => {

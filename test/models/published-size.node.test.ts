@@ -15,7 +15,9 @@ import { Segments } from '../../src/tensor/segments.ts';
 const PATCHES = 10_000;
 const SIZES = { width: 1024, genes: 20_530 };
 
-it('trains Direct-ABMIL on a bag of 10,000 patches for 20,530 genes', { timeout: 300_000 }, async () => {
+it('trains Direct-ABMIL on a bag of 10,000 patches for 20,530 genes', {
+  timeout: 300_000,
+}, async () => {
   const device = await Device.open({ defaultLimits: true });
   expect(device.limits.maxStorageBufferBindingSize).toBe(128 * 2 ** 20);
   const generator = new Generator(1);

@@ -12,7 +12,7 @@ export interface AtomicWriteFs {
 }
 
 /**
- * Writes `data` to `path`: to a temporary name in the same folder, flushed to the disk, then renamed. If anything
+ * Writes `data` (a large text piece by piece) to `path`: to a temporary name in the same folder, flushed to the disk, then renamed. If anything
  * fails, the temporary file is removed and a file that was at `path` is left as it was.
  *
  * @throws HistogradError `disk-full`, `not-writable` (no permission, or a read-only file system), `no-folder` (the
@@ -20,7 +20,7 @@ export interface AtomicWriteFs {
  */
 export async function writeFileAtomic(
   path: string,
-  data: Uint8Array | string,
+  data: Uint8Array | string | Iterable<string>,
   fs: AtomicWriteFs = { open, rename, rm },
 ): Promise<void> {
   const temporary = join(
@@ -31,7 +31,9 @@ export async function writeFileAtomic(
     // 'wx': never follow or overwrite something that already has the temporary name.
     const file = await fs.open(temporary, 'wx');
     try {
-      await file.writeFile(data);
+      // Each call goes on where the one before ended.
+      const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
+      for (const piece of pieces) await file.writeFile(piece);
       await file.sync();
     } finally {
       await file.close();

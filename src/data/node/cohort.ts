@@ -106,7 +106,7 @@ export async function loadCohort(options: CohortOptions): Promise<Cohort> {
   return { slides, genes, targets, warnings };
 }
 
-async function listFeatureFiles(folder: string): Promise<{ id: string; path: string }[]> {
+export async function listFeatureFiles(folder: string): Promise<{ id: string; path: string }[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause) => {
     throw readError(folder, cause);
   });

@@ -1,0 +1,121 @@
+/** `histograd evaluate`: scores and report again, from a run folder or from a model and a labelled cohort. */
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { hostFacts } from '#platform';
+import { writeFileAtomic } from '../data/node/atomic-write.ts';
+import { loadCohort } from '../data/node/cohort.ts';
+import { readBytes } from '../data/node/read-file.ts';
+import { HistogradError } from '../errors.ts';
+import { Device } from '../gpu/device.ts';
+import { modelTitle } from '../models/registry.ts';
+import { renderReport } from '../report/report.ts';
+import type { ReportData } from '../report/types.ts';
+import { cohortSource } from '../training/cohort-source.ts';
+import { openRunFolder, RUN_FILES } from '../training/run-folder.ts';
+import { predictionLines, type RunSummary, readRun, summarise } from '../training/run-results.ts';
+import { TRAIN_DEFAULTS } from '../training/task.ts';
+import { parseModel, predictSlides, requireWidth } from '../training/trained-model.ts';
+import { checkOptions } from './check-options.ts';
+import { talk } from './progress.ts';
+import { scoreTable } from './train.ts';
+import { cohortShape } from './train-config.ts';
+
+const schema = z.strictObject({
+  ...cohortShape,
+  checkpoint: z.string(),
+  out: z.string(),
+  adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
+  json: z.boolean().optional(),
+});
+
+export async function evaluateCommand(
+  run: string | undefined,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const json = flags['json'] === true;
+  const { say, warn } = talk({ json });
+  const { summary, place } =
+    run !== undefined && flags['checkpoint'] === undefined
+      ? await evaluateRun(run)
+      : await evaluateModel(run, flags, warn);
+  if (json) process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`);
+  say(`${scoreTable(summary)}\n\nReport: ${join(place, RUN_FILES.report)}`);
+}
+
+async function evaluateRun(place: string) {
+  const data = await readRun(place);
+  const summary = summarise(data);
+  await writeFileAtomic(join(place, RUN_FILES.report), renderReport(data));
+  await writeFileAtomic(join(place, RUN_FILES.summary), `${JSON.stringify(summary, undefined, 2)}\n`);
+  return { summary, place };
+}
+
+async function evaluateModel(
+  run: string | undefined,
+  flags: Readonly<Record<string, unknown>>,
+  warn: (text: string) => void,
+): Promise<{ summary: RunSummary; place: string }> {
+  if (flags['checkpoint'] === undefined || run !== undefined) {
+    throw new HistogradError(
+      'usage',
+      run === undefined ? 'evaluate: nothing to evaluate.' : 'evaluate takes a run folder or --checkpoint, not both.',
+      'histograd evaluate RUN, or histograd evaluate --checkpoint FILE --features DIR --expression FILE --out DIR',
+    );
+  }
+  const options = checkOptions(schema, flags, 'The command line');
+  const { checkpoint, out, adapter } = options;
+  const bytes = await readBytes(checkpoint);
+  const device = await Device.open(adapter ? { adapter } : {});
+  try {
+    const trained = parseModel(device, bytes, checkpoint);
+    const cohort = await loadCohort({ ...options, genes: trained.genes });
+    for (const warning of cohort.warnings) warn(warning);
+    const source = cohortSource(cohort.slides, options);
+    requireWidth(trained, source.width, options.features);
+    const slides = cohort.slides.map((_, i) => i);
+    const predicted = new Float32Array(cohort.targets.length);
+    const { evaluationPatches } = TRAIN_DEFAULTS;
+    for await (const { slide, expression } of predictSlides(device, trained, source, slides, evaluationPatches)) {
+      predicted.set(expression, slide * trained.genes.length);
+    }
+    const { out: _, json: __, ...config } = options;
+    const folder = await openRunFolder(out, config, false);
+    const data: ReportData = {
+      title: `${modelTitle(trained.kind)} on ${basename(options.features)}`,
+      command: 'histograd evaluate',
+      environment: {
+        adapter: `${device.adapter.name} (${device.adapter.kind})`,
+        ...(await hostFacts()),
+        date: new Date().toISOString(),
+      },
+      config,
+      genes: [...trained.genes],
+      models: [
+        {
+          name: modelTitle(trained.kind),
+          regime: 'as trained',
+          parameters: trained.model.parameterCount(),
+          seconds: 0,
+          modelsTrained: 0,
+          curves: [],
+          folds: [
+            {
+              name: 'all slides',
+              slides: cohort.slides.map(({ id }) => id),
+              observed: cohort.targets,
+              predicted,
+            },
+          ],
+        },
+      ],
+    };
+    const summary = summarise(data);
+    await folder.write('environment', `${JSON.stringify(data.environment, undefined, 2)}\n`);
+    await folder.write('predictions', predictionLines(data));
+    await folder.write('report', renderReport(data));
+    await folder.write('summary', `${JSON.stringify(summary, undefined, 2)}\n`);
+    return { summary, place: out };
+  } finally {
+    device.close();
+  }
+}

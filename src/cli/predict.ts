@@ -1,0 +1,139 @@
+/** `histograd predict`: expression of new slides; attention and expression of single patches where asked for. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import Papa from 'papaparse';
+import { z } from 'zod';
+import { selectGenes } from '../data/expression-table.ts';
+import type { PatchFeatures } from '../data/features.ts';
+import { writeError, writeFileAtomic } from '../data/node/atomic-write.ts';
+import { listFeatureFiles } from '../data/node/cohort.ts';
+import { readFeatures } from '../data/node/read-features.ts';
+import { readBytes, readText } from '../data/node/read-file.ts';
+import { serializeSafetensors } from '../data/safetensors.ts';
+import { HistogradError } from '../errors.ts';
+import { Device } from '../gpu/device.ts';
+import { parseModel, predictBag, predictPatches, requireWidth, type TrainedModel } from '../training/trained-model.ts';
+import { checkOptions } from './check-options.ts';
+import { talk } from './progress.ts';
+
+const schema = z.strictObject({
+  checkpoint: z.string(),
+  features: z.string(),
+  out: z.string(),
+  dataset: z.string().optional(),
+  coordsColumns: z.boolean().optional(),
+  genes: z.string().optional(),
+  attention: z.string().optional(),
+  patches: z.string().optional(),
+  adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
+  quiet: z.boolean().optional(),
+});
+
+export async function predictCommand(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const options = checkOptions(schema, flags, 'The command line');
+  const { checkpoint, features, out, adapter, attention, patches } = options;
+  const { say } = talk(options);
+  const files = await listFeatureFiles(features);
+  const bytes = await readBytes(checkpoint);
+  if (patches !== undefined && options.genes === undefined) {
+    throw new HistogradError(
+      'usage',
+      '--patches needs --genes: the expression of every patch for every gene would fill the disk.',
+      'For example: --genes ESR1,MKI67 --patches maps',
+    );
+  }
+  for (const folder of [attention, patches]) if (folder) await makeFolder(folder);
+  const device = await Device.open(adapter ? { adapter } : {});
+  try {
+    const trained = parseModel(device, bytes, checkpoint);
+    const columns = await chosenColumns(options.genes, trained, checkpoint);
+    const genes = columns.map((g) => trained.genes[g]!);
+    say(`${files.length} slides, ${genes.length} genes; on ${device.adapter.name}`);
+    const rows: string[] = [line(['slide', ...genes])];
+    for (const { id, path } of files) {
+      const bag = await readFeatures(path, options);
+      requireWidth(trained, bag.width, path);
+      const prediction = await predictBag(device, trained, bag, id);
+      rows.push(line([id, ...columns.map((g) => short(prediction.expression[g]!))]));
+      if (attention) await writeAttention(join(attention, `${id}.csv`), bag, prediction.attention, trained);
+      if (patches) {
+        const expression = await predictPatches(device, trained, bag, columns);
+        await writePatches(join(patches, `${id}.safetensors`), bag, expression, genes);
+      }
+    }
+    await writeFileAtomic(out, rows);
+  } finally {
+    device.close();
+  }
+  say(`Wrote ${out}${attention ? `, ${attention}/` : ''}${patches ? `, ${patches}/` : ''}`);
+}
+
+/** Indices of the genes asked for: a list with commas, or a file with one gene per line. */
+async function chosenColumns(
+  asked: string | undefined,
+  { genes }: TrainedModel,
+  checkpoint: string,
+): Promise<number[]> {
+  if (asked === undefined) return genes.map((_, g) => g);
+  const known = new Set(genes);
+  const listed = asked.split(',').map((name) => name.trim());
+  const names = listed.every((name) => known.has(name)) || listed.length > 1 ? listed : await geneFile(asked);
+  // For its check of unknown and repeated names.
+  selectGenes({ samples: [], genes, values: new Float32Array() }, names, checkpoint);
+  return names.map((name) => genes.indexOf(name));
+}
+
+/** A single name that is no gene of the model is a file, or a gene that the check will name. */
+async function geneFile(path: string): Promise<string[]> {
+  const text = await readText(path).catch(() => path);
+  return text.split(/\r?\n/).map((name) => name.trim()).filter(Boolean);
+}
+
+async function writeAttention(
+  path: string,
+  { rows, coords }: PatchFeatures,
+  attention: Float32Array | undefined,
+  { kind }: TrainedModel,
+): Promise<void> {
+  if (!attention) {
+    throw new HistogradError(
+      'no-attention',
+      `${kind} has no attention weights.`,
+      'Leave out --attention, or use direct-abmil or contrastive.',
+    );
+  }
+  const lines = [line(['patch', ...(coords ? ['x', 'y'] : []), 'weight'])];
+  for (let i = 0; i < rows; i++) {
+    const at = coords ? [coords[2 * i]!, coords[2 * i + 1]!] : [];
+    lines.push(line([i, ...at, short(attention[i]!)]));
+  }
+  await writeFileAtomic(path, lines);
+}
+
+async function writePatches(
+  path: string,
+  { rows, coords }: PatchFeatures,
+  expression: Float32Array,
+  genes: readonly string[],
+): Promise<void> {
+  const tensors = {
+    expression: { shape: [rows, genes.length], data: expression },
+    ...(coords && { coords: { shape: [rows, 2], data: coords } }),
+  };
+  await writeFileAtomic(path, serializeSafetensors(tensors, { genes: JSON.stringify(genes) }));
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+    throw writeError(join(path, '.'), cause);
+  });
+}
+
+/** Nine digits give every float32 back exactly. */
+function short(value: number): number {
+  return +value.toPrecision(9);
+}
+
+function line(cells: readonly (string | number)[]): string {
+  return `${Papa.unparse([cells.map(String)])}\n`;
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { makeStBags } from '../data/node/st-bags.ts';
+import { checkOptions } from './check-options.ts';
+
+const schema = z.object({
+  source: z.string(),
+  out: z.string(),
+  window: z.int().min(1),
+  stride: z.int().min(1).optional(),
+  minSpots: z.int().min(1).optional(),
+  minCounts: z.int().min(1).optional(),
+  genes: z.string().optional(),
+  crops: z.string().optional(),
+  sections: z.string().optional(),
+  validation: z.boolean().optional(),
+  seed: z.int().min(0).optional(),
+  quiet: z.boolean().optional(),
+});
+
+/** `histograd data st-bags`. */
+export async function stBagsCommand(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const { sections, quiet, ...options } = checkOptions(schema, flags, 'The command line');
+  const say = (text: string) => {
+    if (!quiet) process.stdout.write(`${text}\n`);
+  };
+  const summary = await makeStBags({
+    ...options,
+    sections: sections?.split(',').map((id) => id.trim()),
+    onSection: (section, bags) => say(`${section}: ${bags} bags`),
+  });
+  const { bags, genes, features } = summary;
+  say(`${bags} bags, ${genes} genes, features of width ${features} in ${options.out}`);
+  const splits = summary.sectionFolds.length > 0 ? 'section' : 'patient';
+  say(`\nNext:
+  histograd train --features ${options.out}/features --expression ${options.out}/expression.csv \\
+    --patients ${options.out}/patients.csv --splits ${options.out}/splits-${splits}.csv \\
+    --transform log2 --feature-scale zscore --model all --out runs/st`);
+}

@@ -1,0 +1,185 @@
+/** The results of a run as files: `summary.json` and `predictions.csv`, from which the report can be made again. */
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import Papa from 'papaparse';
+import { readError, readText } from '../data/node/read-file.ts';
+import { HistogradError } from '../errors.ts';
+import { evaluatePredictions, type FoldPredictions } from '../metrics/evaluate.ts';
+import type { ModelReport, ReportData } from '../report/types.ts';
+import { RUN_FILES } from './run-folder.ts';
+
+/** A model's scores; correlations that are undefined are null. */
+export interface Scores {
+  meanPearson: number | null;
+  pooledMeanPearson: number | null;
+  genesAbove04: number;
+  pam50MeanPearson: number | null;
+  mse: number;
+  mae: number;
+}
+
+type ModelSummary = Omit<ModelReport, 'folds'> & { scores: Scores };
+
+export interface RunSummary
+  extends Pick<ReportData, 'title' | 'command' | 'simulated' | 'expressionUnit'> {
+  genes: number;
+  models: ModelSummary[];
+}
+
+/** What a run found, without the predictions. */
+export function summarise({ genes, models, title, command, simulated, expressionUnit }: ReportData): RunSummary {
+  return {
+    title,
+    command,
+    ...(simulated && { simulated }),
+    ...(expressionUnit && { expressionUnit }),
+    genes: genes.length,
+    models: models.map(({ folds, ...model }) => ({ ...model, scores: scoresOf(genes, folds) })),
+  };
+}
+
+export function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): Scores {
+  const { meanPearson, pooled, genesAbove, pam50, mse, mae } = evaluatePredictions({ genes, folds });
+  return {
+    meanPearson: defined(meanPearson),
+    pooledMeanPearson: defined(pooled.meanPearson),
+    genesAbove04: genesAbove,
+    pam50MeanPearson: defined(pam50.meanPearson),
+    mse,
+    mae,
+  };
+}
+
+function defined(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
+}
+
+const OBSERVED = 'observed';
+
+/** Lines of `predictions.csv`: model, fold, slide, then a column per gene; the model `observed` is the truth. */
+export function* predictionLines({ genes, models }: ReportData): Generator<string> {
+  yield line(['model', 'fold', 'slide', ...genes]);
+  const truth = models[0]?.folds ?? [];
+  for (const { name, slides, observed } of truth) yield* rows(OBSERVED, name, slides, observed);
+  for (const model of models) {
+    for (const { name, slides, predicted } of model.folds) yield* rows(model.name, name, slides, predicted);
+  }
+}
+
+function* rows(
+  model: string,
+  fold: string,
+  slides: readonly string[],
+  values: Float32Array,
+): Generator<string> {
+  const genes = values.length / slides.length;
+  for (const [i, slide] of slides.entries()) {
+    // Nine digits give every float32 back exactly.
+    const numbers = Array.from(values.subarray(i * genes, (i + 1) * genes), (v) => +v.toPrecision(9));
+    yield line([model, fold, slide, ...numbers]);
+  }
+}
+
+function line(cells: readonly (string | number)[]): string {
+  return `${Papa.unparse([cells.map(String)])}\n`;
+}
+
+/**
+ * Reads a finished run back.
+ *
+ * @throws HistogradError `no-run` (not finished, or none), `bad-run` (files that do not belong together)
+ */
+export async function readRun(path: string): Promise<ReportData> {
+  const summary: RunSummary = JSON.parse(await required(path, 'summary'));
+  const environment: Record<string, string> = JSON.parse(await required(path, 'environment'));
+  const config: Record<string, unknown> = JSON.parse(await required(path, 'config'));
+  const { genes, byModel } = await readPredictions(join(path, RUN_FILES.predictions));
+  const observed = byModel.get(OBSERVED);
+  const models = summary.models.map(({ scores: _, ...model }): ModelReport => {
+    const predicted = byModel.get(model.name);
+    if (!observed || !predicted) throw badRun(path, `no predictions of ${model.name}`);
+    const folds = [...observed].map(([fold, truth]): FoldPredictions => {
+      const own = predicted.get(fold);
+      if (own?.slides.join('\n') !== truth.slides.join('\n')) {
+        throw badRun(path, `${model.name} has other slides than observed in ${fold}`);
+      }
+      const pack = (values: readonly Float32Array[]) => {
+        const all = new Float32Array(values.length * genes.length);
+        for (const [i, row] of values.entries()) all.set(row, i * genes.length);
+        return all;
+      };
+      return { name: fold, slides: truth.slides, observed: pack(truth.rows), predicted: pack(own.rows) };
+    });
+    return { ...model, folds };
+  });
+  const { title, command, simulated, expressionUnit } = summary;
+  return {
+    title,
+    command,
+    environment,
+    config,
+    genes,
+    models,
+    ...(simulated && { simulated }),
+    ...(expressionUnit && { expressionUnit }),
+  };
+}
+
+type FoldRows = Map<string, { slides: string[]; rows: Float32Array[] }>;
+
+async function readPredictions(path: string) {
+  let genes: string[] | undefined;
+  const byModel = new Map<string, FoldRows>();
+  const parser = Papa.parse(Papa.NODE_STREAM_INPUT, { delimiter: ',', skipEmptyLines: true });
+  const consume = async (source: AsyncIterable<unknown>) => {
+    for await (const row of source) {
+      if (!Array.isArray(row)) continue;
+      const [model, fold, slide, ...cells]: string[] = row;
+      if (!genes) {
+        if (model !== 'model' || fold !== 'fold' || slide !== 'slide') {
+          throw badRun(path, 'its header does not start with model,fold,slide');
+        }
+        genes = cells;
+        continue;
+      }
+      const values = Float32Array.from(cells, Number);
+      const broken = cells.findIndex((cell, i) => cell === '' || !Number.isFinite(values[i]));
+      if (cells.length !== genes.length || broken >= 0 || model === undefined || fold === undefined) {
+        throw badRun(path, `the line of ${model}, ${fold}, ${slide} has a missing or wrong value`);
+      }
+      const folds = byModel.get(model) ?? new Map();
+      byModel.set(model, folds);
+      const rows = folds.get(fold) ?? { slides: [], rows: [] };
+      folds.set(fold, rows);
+      rows.slides.push(slide);
+      rows.rows.push(values);
+    }
+  };
+  try {
+    await pipeline(createReadStream(path), parser, consume);
+  } catch (cause) {
+    throw cause instanceof HistogradError ? cause : readError(path, cause);
+  }
+  return { genes: genes ?? [], byModel };
+}
+
+async function required(path: string, file: keyof typeof RUN_FILES): Promise<string> {
+  const name = join(path, RUN_FILES[file]);
+  return readText(name).catch((cause: unknown) => {
+    if (!(cause instanceof HistogradError) || cause.code !== 'no-file') throw cause;
+    throw new HistogradError(
+      'no-run',
+      `${path} holds no finished run: ${RUN_FILES[file]} is missing.`,
+      'Pass the --out folder of a histograd train that has ended; go on with an unfinished one by --resume.',
+    );
+  });
+}
+
+function badRun(path: string, problem: string): HistogradError {
+  return new HistogradError(
+    'bad-run',
+    `The run ${path} cannot be read: ${problem}.`,
+    'Its files were changed or come from different runs: train again, or evaluate a checkpoint.',
+  );
+}
