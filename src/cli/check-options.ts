@@ -26,7 +26,8 @@ export function flagName(key: string): string {
 
 function describe(issue: z.core.$ZodIssue, values: unknown, known: readonly string[]): string[] {
   const [key] = issue.path;
-  const name = typeof key === 'string' ? `${issue.path.join('.')} (${flagName(key)})` : 'the options';
+  const name =
+    typeof key === 'string' ? `${issue.path.join('.')} (${flagName(key)})` : 'the options';
   const found = look(values, issue.path);
   switch (issue.code) {
     case 'unrecognized_keys':

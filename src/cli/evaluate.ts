@@ -32,10 +32,10 @@ export async function evaluateCommand(
   run: string | undefined,
   flags: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const json = flags['json'] === true;
+  const json = flags.json === true;
   const { say, warn } = talk({ json });
   const { summary, place } =
-    run !== undefined && flags['checkpoint'] === undefined
+    run !== undefined && flags.checkpoint === undefined
       ? await evaluateRun(run)
       : await evaluateModel(run, flags, warn);
   if (json) process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`);
@@ -46,7 +46,10 @@ async function evaluateRun(place: string) {
   const data = await readRun(place);
   const summary = summarise(data);
   await writeFileAtomic(join(place, RUN_FILES.report), renderReport(data));
-  await writeFileAtomic(join(place, RUN_FILES.summary), `${JSON.stringify(summary, undefined, 2)}\n`);
+  await writeFileAtomic(
+    join(place, RUN_FILES.summary),
+    `${JSON.stringify(summary, undefined, 2)}\n`,
+  );
   return { summary, place };
 }
 
@@ -55,10 +58,12 @@ async function evaluateModel(
   flags: Readonly<Record<string, unknown>>,
   warn: (text: string) => void,
 ): Promise<{ summary: RunSummary; place: string }> {
-  if (flags['checkpoint'] === undefined || run !== undefined) {
+  if (flags.checkpoint === undefined || run !== undefined) {
     throw new HistogradError(
       'usage',
-      run === undefined ? 'evaluate: nothing to evaluate.' : 'evaluate takes a run folder or --checkpoint, not both.',
+      run === undefined
+        ? 'evaluate: nothing to evaluate.'
+        : 'evaluate takes a run folder or --checkpoint, not both.',
       'histograd evaluate RUN, or histograd evaluate --checkpoint FILE --features DIR --expression FILE --out DIR',
     );
   }
@@ -75,7 +80,13 @@ async function evaluateModel(
     const slides = cohort.slides.map((_, i) => i);
     const predicted = new Float32Array(cohort.targets.length);
     const { evaluationPatches } = TRAIN_DEFAULTS;
-    for await (const { slide, expression } of predictSlides(device, trained, source, slides, evaluationPatches)) {
+    for await (const { slide, expression } of predictSlides(
+      device,
+      trained,
+      source,
+      slides,
+      evaluationPatches,
+    )) {
       predicted.set(expression, slide * trained.genes.length);
     }
     const { out: _, json: __, ...config } = options;

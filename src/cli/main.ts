@@ -14,11 +14,14 @@ try {
 async function explain(error: unknown): Promise<number> {
   const { CommanderError } = await import('commander');
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof HistogradError && !process.env['HISTOGRAD_DEBUG']) {
+  if (error instanceof HistogradError && !process.env.HISTOGRAD_DEBUG) {
     process.stderr.write(`histograd: ${error.message}\n`);
   } else {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const hint = error instanceof HistogradError ? '' : '\n  This is a bug in histograd: please report it with these lines.';
+    const hint =
+      error instanceof HistogradError
+        ? ''
+        : '\n  This is a bug in histograd: please report it with these lines.';
     process.stderr.write(`histograd: ${text}${hint}\n`);
   }
   if (!(error instanceof HistogradError)) return 1;

@@ -12,7 +12,13 @@ import { readBytes, readText } from '../data/node/read-file.ts';
 import { serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import { Device } from '../gpu/device.ts';
-import { parseModel, predictBag, predictPatches, requireWidth, type TrainedModel } from '../training/trained-model.ts';
+import {
+  parseModel,
+  predictBag,
+  predictPatches,
+  requireWidth,
+  type TrainedModel,
+} from '../training/trained-model.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
 
@@ -55,7 +61,8 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
       requireWidth(trained, bag.width, path);
       const prediction = await predictBag(device, trained, bag, id);
       rows.push(line([id, ...columns.map((g) => short(prediction.expression[g]!))]));
-      if (attention) await writeAttention(join(attention, `${id}.csv`), bag, prediction.attention, trained);
+      if (attention)
+        await writeAttention(join(attention, `${id}.csv`), bag, prediction.attention, trained);
       if (patches) {
         const expression = await predictPatches(device, trained, bag, columns);
         await writePatches(join(patches, `${id}.safetensors`), bag, expression, genes);
@@ -77,7 +84,8 @@ async function chosenColumns(
   if (asked === undefined) return genes.map((_, g) => g);
   const known = new Set(genes);
   const listed = asked.split(',').map((name) => name.trim());
-  const names = listed.every((name) => known.has(name)) || listed.length > 1 ? listed : await geneFile(asked);
+  const names =
+    listed.every((name) => known.has(name)) || listed.length > 1 ? listed : await geneFile(asked);
   // For its check of unknown and repeated names.
   selectGenes({ samples: [], genes, values: new Float32Array() }, names, checkpoint);
   return names.map((name) => genes.indexOf(name));
@@ -86,7 +94,10 @@ async function chosenColumns(
 /** A single name that is no gene of the model is a file, or a gene that the check will name. */
 async function geneFile(path: string): Promise<string[]> {
   const text = await readText(path).catch(() => path);
-  return text.split(/\r?\n/).map((name) => name.trim()).filter(Boolean);
+  return text
+    .split(/\r?\n/)
+    .map((name) => name.trim())
+    .filter(Boolean);
 }
 
 async function writeAttention(

@@ -16,7 +16,9 @@ function version(): string {
 
 export function program(): Command {
   const root = new Command('histograd')
-    .description('Gene expression from histology slides, trained on WebGPU with hand-written kernels.')
+    .description(
+      'Gene expression from histology slides, trained on WebGPU with hand-written kernels.',
+    )
     .version(version())
     .showSuggestionAfterError()
     .showHelpAfterError('(histograd --help lists all commands and options)')
@@ -46,48 +48,123 @@ function adapter(): Option {
 /** How to read a cohort; shared by train and evaluate. */
 function cohortOptions(to: Command): Command {
   return to
-    .option('--features <dir>', 'folder of patch features: .h5, .npy, .safetensors or .pt, one file per slide')
-    .option('--expression <file>', 'expression table, CSV or TSV (.gz too), genes as columns or as rows')
-    .option('--patients <file>', 'CSV with the columns slide,patient (default: TCGA barcodes, else one patient per slide)')
-    .option('--patient-pattern <regex>', 'finds the patient in a slide name: first group, else the whole match')
+    .option(
+      '--features <dir>',
+      'folder of patch features: .h5, .npy, .safetensors or .pt, one file per slide',
+    )
+    .option(
+      '--expression <file>',
+      'expression table, CSV or TSV (.gz too), genes as columns or as rows',
+    )
+    .option(
+      '--patients <file>',
+      'CSV with the columns slide,patient (default: TCGA barcodes, else one patient per slide)',
+    )
+    .option(
+      '--patient-pattern <regex>',
+      'finds the patient in a slide name: first group, else the whole match',
+    )
     .option('--dataset <name>', 'name of the array inside feature files that hold several')
     .option('--coords-columns', "features in HE2RNA's .npy layout: level, column, row come first")
     .option('--orientation <which>', 'auto, genes-as-columns or genes-as-rows (default: auto)')
-    .option('--on-missing <what>', 'slides without expression or the reverse: error or skip (default: error)')
+    .option(
+      '--on-missing <what>',
+      'slides without expression or the reverse: error or skip (default: error)',
+    )
     .option('--transform <name>', 'log2 or log10 of 1 + x, or none (default: none)');
 }
 
 function train(): Command {
   return cohortOptions(
-    command('train', 'train and cross-validate models; writes a run folder with predictions and a report'),
+    command(
+      'train',
+      'train and cross-validate models; writes a run folder with predictions and a report',
+    ),
   )
-    .option('--config <file>', 'JSON or YAML file with any of these options (in camelCase); flags win')
-    .option('--model <kinds>', 'direct-abmil, direct-patch-level, contrastive, knn, ridge; several with commas; or all')
+    .option(
+      '--config <file>',
+      'JSON or YAML file with any of these options (in camelCase); flags win',
+    )
+    .option(
+      '--model <kinds>',
+      'direct-abmil, direct-patch-level, contrastive, knn, ridge; several with commas; or all',
+    )
     .option('--out <dir>', 'run folder to write')
     .option('--folds <n>', 'patient-level folds (default: 5)', NUMBER)
     .option('--leave-one-patient-out', 'one fold per patient')
-    .option('--splits <file>', 'CSV: slide,fold; or slide and a column per split; or fold,slide,part')
-    .option('--validation-fraction <f>', 'share of the training patients kept for early stopping (default: 0.1)', NUMBER)
-    .option('--genes <which>', 'file with one gene per line, or top:N for the N that vary most (default: all)')
-    .option('--gene-regime <which>', 'all (one model), chunks:K (K genes per model) or per-gene (default: all)')
-    .option('--feature-scale [kind]', 'zscore or none: standardise features on the training slides (default: none)')
-    .option('--target-scale [kind]', 'zscore or none: standardise genes on the training slides (default: none)')
-    .option('--epochs <n>', 'passes over the training slides (default: by model, 50 or 100)', NUMBER)
+    .option(
+      '--splits <file>',
+      'CSV: slide,fold; or slide and a column per split; or fold,slide,part',
+    )
+    .option(
+      '--validation-fraction <f>',
+      'share of the training patients kept for early stopping (default: 0.1)',
+      NUMBER,
+    )
+    .option(
+      '--genes <which>',
+      'file with one gene per line, or top:N for the N that vary most (default: all)',
+    )
+    .option(
+      '--gene-regime <which>',
+      'all (one model), chunks:K (K genes per model) or per-gene (default: all)',
+    )
+    .option(
+      '--feature-scale [kind]',
+      'zscore or none: standardise features on the training slides (default: none)',
+    )
+    .option(
+      '--target-scale [kind]',
+      'zscore or none: standardise genes on the training slides (default: none)',
+    )
+    .option(
+      '--epochs <n>',
+      'passes over the training slides (default: by model, 50 or 100)',
+      NUMBER,
+    )
     .option('--batch-size <n>', 'bags per step (default: by model, 8 or 64)', NUMBER)
-    .option('--max-patches <n>', 'random patches of a bag per step (default: by model, 256 or 2048)', NUMBER)
+    .option(
+      '--max-patches <n>',
+      'random patches of a bag per step (default: by model, 256 or 2048)',
+      NUMBER,
+    )
     .option('--lr <x>', 'learning rate of AdamW (default: 1e-4)', NUMBER)
     .option('--min-lr <x>', 'where a cosine schedule ends (default: 1e-8)', NUMBER)
     .option('--weight-decay <x>', 'decoupled weight decay (default: 1e-5)', NUMBER)
     .option('--warmup-epochs <n>', 'epochs of linear warm-up (default: by model, 0 or 5)', NUMBER)
     .option('--schedule <kind>', 'constant or cosine (default: by model)')
     .option('--max-norm <x>', 'clip the gradient to this norm (default: no clipping)', NUMBER)
-    .option('--patience <n>', 'epochs without a better validation before training stops (default: 10)', NUMBER)
+    .option(
+      '--patience <n>',
+      'epochs without a better validation before training stops (default: 10)',
+      NUMBER,
+    )
     .option('--validate-every <n>', 'epochs from one validation to the next (default: 1)', NUMBER)
-    .option('--evaluation-patches <n>', 'patches per batch when whole slides are predicted (default: 16384)', NUMBER)
-    .option('--checkpoint-seconds <n>', 'seconds from one checkpoint to the next (default: 30)', NUMBER)
-    .option('--checkpoint-steps <n>', 'steps from one checkpoint to the next (default: by time only)', NUMBER)
-    .option('--seed <n>', 'decides initial weights, data order, dropout and folds (default: 0)', NUMBER)
-    .option('--set <model.option=value>', "a model's own option, or a training option for one model; repeatable", COLLECT)
+    .option(
+      '--evaluation-patches <n>',
+      'patches per batch when whole slides are predicted (default: 16384)',
+      NUMBER,
+    )
+    .option(
+      '--checkpoint-seconds <n>',
+      'seconds from one checkpoint to the next (default: 30)',
+      NUMBER,
+    )
+    .option(
+      '--checkpoint-steps <n>',
+      'steps from one checkpoint to the next (default: by time only)',
+      NUMBER,
+    )
+    .option(
+      '--seed <n>',
+      'decides initial weights, data order, dropout and folds (default: 0)',
+      NUMBER,
+    )
+    .option(
+      '--set <model.option=value>',
+      "a model's own option, or a training option for one model; repeatable",
+      COLLECT,
+    )
     .addOption(adapter())
     .option('--title <text>', "the report's title")
     .option('--resume', 'go on with the run in --out')
@@ -113,10 +190,16 @@ Options of the models, for --set (histograd train --model knn --set knn.k=50):
 
 function evaluate(): Command {
   return cohortOptions(
-    command('evaluate', 'scores and report of a run folder again; or of a model on another labelled cohort'),
+    command(
+      'evaluate',
+      'scores and report of a run folder again; or of a model on another labelled cohort',
+    ),
   )
     .argument('[run]', 'run folder')
-    .option('--checkpoint <file>', "a model (a run's best.safetensors) to evaluate on --features and --expression")
+    .option(
+      '--checkpoint <file>',
+      "a model (a run's best.safetensors) to evaluate on --features and --expression",
+    )
     .option('--out <dir>', 'folder for the report of --checkpoint')
     .addOption(adapter())
     .option('--json', 'print the scores as JSON')
@@ -128,14 +211,26 @@ function evaluate(): Command {
 
 function predict(): Command {
   return command('predict', 'expression of new slides from a trained model')
-    .requiredOption('--checkpoint <file>', "the model: a run's <model>/<fold>/<genes>/best.safetensors")
+    .requiredOption(
+      '--checkpoint <file>',
+      "the model: a run's <model>/<fold>/<genes>/best.safetensors",
+    )
     .requiredOption('--features <dir>', 'folder of patch features, as for train')
     .requiredOption('--out <file>', 'CSV to write: slides x genes')
     .option('--dataset <name>', 'name of the array inside feature files that hold several')
     .option('--coords-columns', "features in HE2RNA's .npy layout")
-    .option('--genes <list>', 'genes to write, with commas, or a file with one per line (default: all)')
-    .option('--attention <dir>', 'also write the attention of every patch, one CSV per slide: patch,x,y,weight')
-    .option('--patches <dir>', 'also write the expression of every patch for --genes, one .safetensors per slide')
+    .option(
+      '--genes <list>',
+      'genes to write, with commas, or a file with one per line (default: all)',
+    )
+    .option(
+      '--attention <dir>',
+      'also write the attention of every patch, one CSV per slide: patch,x,y,weight',
+    )
+    .option(
+      '--patches <dir>',
+      'also write the expression of every patch for --genes, one .safetensors per slide',
+    )
     .addOption(adapter())
     .option('--quiet', 'print errors only')
     .action(async (flags: Record<string, unknown>) => {
@@ -145,7 +240,10 @@ function predict(): Command {
 }
 
 function doctor(): Command {
-  return command('doctor', 'which adapter is used and why, what it can do, and what would be faster')
+  return command(
+    'doctor',
+    'which adapter is used and why, what it can do, and what would be faster',
+  )
     .addOption(adapter())
     .option('--json', 'print the findings as JSON')
     .action(async (flags: Record<string, unknown>) => {
@@ -166,12 +264,26 @@ function demo(): Command {
 }
 
 function data(): Command {
-  const stBags = command('st-bags', 'bags with bulk targets out of spatial transcriptomics, as input for train')
-    .requiredOption('--source <dir>', 'pack of sections: sections.json, genes.json, spots.csv, counts/, crops<side>/')
+  const stBags = command(
+    'st-bags',
+    'bags with bulk targets out of spatial transcriptomics, as input for train',
+  )
+    .requiredOption(
+      '--source <dir>',
+      'pack of sections: sections.json, genes.json, spots.csv, counts/, crops<side>/',
+    )
     .requiredOption('--out <dir>', 'new folder to write')
-    .requiredOption('--window <k>', 'side of a window in array units: k x k spots are a bag', NUMBER)
+    .requiredOption(
+      '--window <k>',
+      'side of a window in array units: k x k spots are a bag',
+      NUMBER,
+    )
     .option('--stride <n>', 'distance between windows (default: the window)', NUMBER)
-    .option('--min-spots <n>', 'leave out windows with fewer spots (default: half of the fullest)', NUMBER)
+    .option(
+      '--min-spots <n>',
+      'leave out windows with fewer spots (default: half of the fullest)',
+      NUMBER,
+    )
     .option('--min-counts <n>', 'leave out spots with fewer counts (default: 1)', NUMBER)
     .option('--genes <which>', 'all, or topN for the N of the highest mean count (default: all)')
     .option('--crops <folder>', "the pack's folder of tile crops (default: the largest)")

@@ -40,7 +40,8 @@ export class RunProgress {
     this.#bar =
       visible && process.stderr.isTTY && totalSteps > 0
         ? new SingleBar({
-            format: '{bar} {percentage}% {name}  epoch {epoch}  loss {loss}  {rate} steps/s  {left} left',
+            format:
+              '{bar} {percentage}% {name}  epoch {epoch}  loss {loss}  {rate} steps/s  {left} left',
             stream: process.stderr,
             hideCursor: true,
             clearOnComplete: true,

@@ -80,23 +80,34 @@ export type TrainConfig = z.infer<typeof schema>;
  *
  * @throws HistogradError `usage`, `bad-config`, `no-file`
  */
-export async function readTrainConfig(flags: Readonly<Record<string, unknown>>): Promise<TrainConfig> {
+export async function readTrainConfig(
+  flags: Readonly<Record<string, unknown>>,
+): Promise<TrainConfig> {
   const { config: path, set, ...others } = flags;
   const file = typeof path === 'string' ? await readConfigFile(path) : {};
-  const merged = { ...file, ...others, set: mergeSet(file['set'], Array.isArray(set) ? set : []) };
+  const merged = { ...file, ...others, set: mergeSet(file.set, Array.isArray(set) ? set : []) };
   const where = typeof path === 'string' ? `${path} and the command line` : 'The command line';
   return checkTrainConfig(merged, where);
 }
 
 /** Checks options that are together already; `where` they come from is for error messages. */
-export function checkTrainConfig(options: Readonly<Record<string, unknown>>, where: string): TrainConfig {
-  const values: Record<string, unknown> = { ...options, model: modelList(options['model']) };
-  for (const key of ['featureScale', 'targetScale']) if (values[key] === true) values[key] = 'zscore';
+export function checkTrainConfig(
+  options: Readonly<Record<string, unknown>>,
+  where: string,
+): TrainConfig {
+  const values: Record<string, unknown> = { ...options, model: modelList(options.model) };
+  for (const key of ['featureScale', 'targetScale'])
+    if (values[key] === true) values[key] = 'zscore';
   const config = checkOptions(schema, values, where);
   parseGeneRegime(config.geneRegime);
-  const ways = [config.folds !== undefined, config.leaveOnePatientOut, config.splits].filter(Boolean);
+  const ways = [config.folds !== undefined, config.leaveOnePatientOut, config.splits].filter(
+    Boolean,
+  );
   if (ways.length > 1) {
-    throw usage('--folds, --leave-one-patient-out and --splits exclude each other.', 'Give one of them.');
+    throw usage(
+      '--folds, --leave-one-patient-out and --splits exclude each other.',
+      'Give one of them.',
+    );
   }
   for (const kind of MODEL_KINDS) checkSet(kind, config.set[kind] ?? {});
   return config;
@@ -115,7 +126,8 @@ export function optionsOf(
     const value = own[key] ?? config[key as keyof typeof training];
     if (value !== undefined) given[key] = value;
   }
-  for (const [key, value] of Object.entries(own)) if (key in modelOptions) modelOptions[key] = value;
+  for (const [key, value] of Object.entries(own))
+    if (key in modelOptions) modelOptions[key] = value;
   const checked = checkOptions(z.object(training), given, `Training options of ${kind}`);
   const options: Record<string, unknown> = { ...defaults };
   for (const [key, value] of Object.entries(checked)) if (value !== undefined) options[key] = value;
@@ -171,7 +183,10 @@ function mergeSet(fromFile: unknown, flags: readonly unknown[]): unknown {
   for (const flag of flags) {
     const match = /^([\w-]+)\.(\w+)=(.*)$/.exec(String(flag));
     if (!match) {
-      throw usage(`--set ${flag} is not of the form model.option=value.`, 'For example: --set knn.k=50');
+      throw usage(
+        `--set ${flag} is not of the form model.option=value.`,
+        'For example: --set knn.k=50',
+      );
     }
     const [, kind = '', option = '', text = ''] = match;
     merged[kind] = { ...merged[kind], [option]: literal(text) };

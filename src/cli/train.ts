@@ -27,8 +27,11 @@ export async function trainCommand(flags: Readonly<Record<string, unknown>>): Pr
 
 /** As typed, fit to be pasted into a shell. */
 function commandLine(): string {
-  const quote = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  return ['histograd', ...process.argv.slice(2).filter((word) => word !== '--resume')].map(quote).join(' ');
+  const quote = (word: string) =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return ['histograd', ...process.argv.slice(2).filter((word) => word !== '--resume')]
+    .map(quote)
+    .join(' ');
 }
 
 /** What the report says besides the scores. */
@@ -50,7 +53,9 @@ export async function runTraining(
   const run = await openRunFolder(out, identity(config), resume);
   const device = await Device.open(config.adapter ? { adapter: config.adapter } : {});
   const { name, kind, why } = device.adapter;
-  say(`${cohort.slides.length} slides, ${cohort.genes.length} genes, ${splits.length} folds; on ${name} (${why})`);
+  say(
+    `${cohort.slides.length} slides, ${cohort.genes.length} genes, ${splits.length} folds; on ${name} (${why})`,
+  );
   const environment = {
     adapter: `${name} (${kind})`,
     ...(await hostFacts()),
@@ -82,12 +87,15 @@ export async function runTraining(
           regime,
           record: (fold, group) => run.group(model, fold, group),
           signal,
-          onProgress: (news) => progress.update(`${model} ${news.fold}${groups > 1 ? ` ${news.group}` : ''}`, news),
+          onProgress: (news) =>
+            progress.update(`${model} ${news.fold}${groups > 1 ? ` ${news.group}` : ''}`, news),
           onGroup: (fold) => progress.finish(steps.get(fold) ?? 0),
         });
         models.push(report);
         if (!process.stderr.isTTY) {
-          say(`${modelTitle(model)}: ${splits.length} folds in ${formatDuration((performance.now() - started) / 1000)}`);
+          say(
+            `${modelTitle(model)}: ${splits.length} folds in ${formatDuration((performance.now() - started) / 1000)}`,
+          );
         }
       }
     });
@@ -101,7 +109,8 @@ export async function runTraining(
     environment,
     config: identity(config),
     genes: [...cohort.genes],
-    expressionUnit: config.transform === 'none' ? 'expression' : `${config.transform}(1 + expression)`,
+    expressionUnit:
+      config.transform === 'none' ? 'expression' : `${config.transform}(1 + expression)`,
     models,
   };
   const summary = summarise(data);
@@ -116,27 +125,48 @@ export async function runTraining(
 
 /** Everything that decides the results, as it is kept in config.json. */
 function identity(config: TrainConfig): Record<string, unknown> {
-  const { out: _, resume: __, quiet: ___, json: ____, adapter: _____, title: ______, ...rest } = config;
+  const {
+    out: _,
+    resume: __,
+    quiet: ___,
+    json: ____,
+    adapter: _____,
+    title: ______,
+    ...rest
+  } = config;
   return rest;
 }
 
 async function readCohort(config: TrainConfig, warn: (text: string) => void): Promise<Cohort> {
   const { genes: asked } = config;
   const top = typeof asked === 'string' ? /^top:([1-9]\d*)$/.exec(asked)?.[1] : undefined;
-  const genes = Array.isArray(asked) ? asked : asked && !top ? await readGeneList(asked) : undefined;
+  const genes = Array.isArray(asked)
+    ? asked
+    : asked && !top
+      ? await readGeneList(asked)
+      : undefined;
   const cohort = await loadCohort({ ...config, genes });
   for (const warning of cohort.warnings) warn(warning);
   const largest = cohort.targets.reduce((a, b) => Math.max(a, b), 0);
   if (config.transform === 'none' && largest > 50) {
-    warn(`the largest expression value is ${largest}: if these are counts, train with --transform log2`);
+    warn(
+      `the largest expression value is ${largest}: if these are counts, train with --transform log2`,
+    );
   }
   return top ? keepTop(cohort, Number(top)) : cohort;
 }
 
 async function readGeneList(path: string): Promise<string[]> {
-  const genes = (await readText(path)).split(/\r?\n/).map((text) => text.trim()).filter(Boolean);
+  const genes = (await readText(path))
+    .split(/\r?\n/)
+    .map((text) => text.trim())
+    .filter(Boolean);
   if (genes.length > 0) return genes;
-  throw new HistogradError('no-genes', `${path} lists no genes.`, 'Write one gene per line, or use top:N.');
+  throw new HistogradError(
+    'no-genes',
+    `${path} lists no genes.`,
+    'Write one gene per line, or use top:N.',
+  );
 }
 
 /** The n genes that vary most over the slides, in the table's order. */
@@ -158,7 +188,8 @@ function keepTop(cohort: Cohort, n: number): Cohort {
     .sort((a, b) => a - b);
   const values = new Float32Array(slides.length * kept.length);
   for (let i = 0; i < slides.length; i++) {
-    for (const [at, g] of kept.entries()) values[i * kept.length + at] = targets[i * genes.length + g]!;
+    for (const [at, g] of kept.entries())
+      values[i * kept.length + at] = targets[i * genes.length + g]!;
   }
   return { ...cohort, genes: kept.map((g) => genes[g]!), targets: values };
 }
@@ -202,6 +233,13 @@ export function scoreTable({ models, genes, simulated }: RunSummary): string {
     const blank = pam50 ? ['', '', ''] : ['', ''];
     rows.push(['Reachable (simulated)', number(simulated.reachableMeanPearson), '', ...blank]);
   }
-  const head = ['Model', pooled ? 'Pooled Pearson' : 'Mean Pearson', 'r > 0.4', ...(pam50 ? ['PAM50'] : []), 'MSE', 'Time'];
+  const head = [
+    'Model',
+    pooled ? 'Pooled Pearson' : 'Mean Pearson',
+    'r > 0.4',
+    ...(pam50 ? ['PAM50'] : []),
+    'MSE',
+    'Time',
+  ];
   return table([head, ...rows]);
 }

@@ -1,7 +1,15 @@
 import * as Plot from '@observablehq/plot';
 import { formatFixed } from './format.ts';
 import { type Html, html } from './html.ts';
-import { GRID, GUIDE, legend, type PlotDocument, renderPlot, seriesStyle } from './plot.ts';
+import {
+  GRID,
+  GUIDE,
+  legend,
+  type PlotDocument,
+  renderPlot,
+  seriesStyle,
+  shorten,
+} from './plot.ts';
 import type { ReportData, ScoredModel } from './types.ts';
 
 /** More dots than this hide each other and only make the file larger. */
@@ -60,7 +68,7 @@ export function scatterFigure(
   if (chosen.length === 0) return undefined;
   const folds = scored.model.folds.map((fold) => fold.name);
   const colours = folds.map((_, i) => seriesStyle(i).colour);
-  const unit = expressionUnit ? `, ${expressionUnit}` : '';
+  const unit = expressionUnit ? `, ${shorten(expressionUnit)}` : '';
   const slides = scored.evaluation.folds.reduce((n, fold) => n + fold.slides, 0);
   const every = Math.ceil(slides / MAX_DOTS);
   let drawn = 0;

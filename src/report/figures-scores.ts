@@ -9,7 +9,7 @@ import {
   labelWidth,
   type PlotDocument,
   renderPlot,
-  shorten,
+  shortLabels,
 } from './plot.ts';
 import type { ScoredModel } from './types.ts';
 
@@ -22,7 +22,8 @@ export function scoreFigure(
   models: readonly ScoredModel[],
   reachable: number | undefined,
 ): Html {
-  const rows = models.map((model) => ({ ...model, label: shorten(model.label) }));
+  const labels = shortLabels(models.map(({ label }) => label));
+  const rows = models.map((model, i) => ({ ...model, label: labels[i]! }));
   const means = rows.filter(({ evaluation }) => !Number.isNaN(evaluation.meanPearson));
   const folds = rows.flatMap(({ evaluation, label, colour }) =>
     evaluation.folds.length < 2
@@ -42,7 +43,7 @@ export function scoreFigure(
   return renderPlot(document, 'Mean Pearson correlation of each model', {
     width: FULL_WIDTH,
     height: 76 + 32 * rows.length,
-    marginLeft: labelWidth(rows.map(({ label }) => label)),
+    marginLeft: labelWidth(labels),
     marginRight: 20,
     marginTop: 28,
     marginBottom: 40,
@@ -100,8 +101,9 @@ const FEW_GENES = 30;
 
 /** Distribution of the per-gene Pearson correlation, one row per model, with its mean and the 0.4 threshold. */
 export function distributionFigure(document: PlotDocument, models: readonly ScoredModel[]): Html {
-  const scores = models.map(({ label, colour, evaluation }) => ({
-    label: shorten(label),
+  const labels = shortLabels(models.map(({ label }) => label));
+  const scores = models.map(({ colour, evaluation }, i) => ({
+    label: labels[i]!,
     colour,
     mean: evaluation.meanPearson,
     values: defined(evaluation.pearson),

@@ -7,6 +7,7 @@ import {
   REACHABLE_MARGIN,
   reachableMarks,
   renderPlot,
+  shorten,
 } from './plot.ts';
 import type { CurvePoint, ModelReport, ScoredModel } from './types.ts';
 
@@ -151,7 +152,7 @@ export function lossFigure(
         nice: true,
       },
       y: {
-        label: model.loss ? `Loss (${model.loss})` : 'Loss',
+        label: model.loss ? `Loss (${shorten(model.loss)})` : 'Loss',
         labelAnchor: 'center',
         labelArrow: 'none',
         ticks: 4,

@@ -1,5 +1,9 @@
 /** The state of an unfinished training, and its file: resuming from it gives the bits of never having stopped. */
-import { parseSafetensors, type SafetensorInput, serializeSafetensors } from '../data/safetensors.ts';
+import {
+  parseSafetensors,
+  type SafetensorInput,
+  serializeSafetensors,
+} from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import type { ExpressionModel } from '../models/model.ts';
 import type { StateTensor } from '../nn/module.ts';
@@ -66,7 +70,8 @@ export async function serializeCheckpoint(
   { model, optimizer, generator, scales, progress, best }: TrainingState,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = new Map<string, SafetensorInput>(await model.stateDict());
-  for (const [name, tensor] of await optimizer.stateDict()) tensors.set(`optimizer.${name}`, tensor);
+  for (const [name, tensor] of await optimizer.stateDict())
+    tensors.set(`optimizer.${name}`, tensor);
   for (const [name, tensor] of best ?? []) tensors.set(`best.${name}`, tensor);
   for (const [name, tensor] of scaleTensors(scales)) tensors.set(name, tensor);
   return serializeSafetensors(tensors, {
@@ -91,10 +96,10 @@ export function restoreCheckpoint(
   name: string,
 ): void {
   const { tensors, metadata } = parseSafetensors(bytes, name);
-  if (metadata['format'] !== FORMAT) {
-    throw mismatch(name, `its format is ${metadata['format'] ?? 'missing'}, expected ${FORMAT}`);
+  if (metadata.format !== FORMAT) {
+    throw mismatch(name, `its format is ${metadata.format ?? 'missing'}, expected ${FORMAT}`);
   }
-  requireSameTask(JSON.parse(metadata['task'] ?? '{}'), identity(task), name);
+  requireSameTask(JSON.parse(metadata.task ?? '{}'), identity(task), name);
   const group = (prefix: string) => {
     const found = new Map<string, StateTensor>();
     for (const [key, tensor] of tensors) {
@@ -105,12 +110,12 @@ export function restoreCheckpoint(
   };
   const own = [...group('')].filter(([key]) => !PREFIX.test(key));
   state.model.loadStateDict(new Map(own));
-  state.optimizer.loadStateDict(group('optimizer.'), Number(metadata['optimizerSteps']));
-  state.generator.seek(Number(metadata['generatorOffset']));
+  state.optimizer.loadStateDict(group('optimizer.'), Number(metadata.optimizerSteps));
+  state.generator.seek(Number(metadata.generatorOffset));
   const best = group('best.');
   state.best = best.size > 0 ? best : null;
   state.scales = readScales(tensors);
-  state.progress = { ...newProgress(), ...JSON.parse(metadata['progress'] ?? '{}') };
+  state.progress = { ...newProgress(), ...JSON.parse(metadata.progress ?? '{}') };
 }
 
 /** All that decides the result; what only decides when to write or what to show is left out. */
@@ -151,11 +156,13 @@ function requireSameTask(
 }
 
 function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, inner) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  ) ?? 'nothing';
+  return (
+    JSON.stringify(value, (_, inner) =>
+      inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : inner,
+    ) ?? 'nothing'
+  );
 }
 
 function shorten(text: string): string {

@@ -1,8 +1,9 @@
 /** The bags of a cohort on disk, with the first of them kept in memory up to a budget. */
-import type { CohortSlide } from '../data/node/cohort.ts';
-import { streamBags } from '../data/node/bag-stream.ts';
-import { readFeatures } from '../data/node/read-features.ts';
+
 import type { FeatureOptions, PatchFeatures } from '../data/features.ts';
+import { streamBags } from '../data/node/bag-stream.ts';
+import type { CohortSlide } from '../data/node/cohort.ts';
+import { readFeatures } from '../data/node/read-features.ts';
 import type { BagSource } from './bag-source.ts';
 
 /** Small cohorts are read once; large ones stream, with memory bounded by this. */
@@ -36,7 +37,11 @@ export function cohortSource(
       streamBags(slides, order, {
         ...options,
         read,
-        ...(sample && { maxPatches: sample.maxPatches, sampleSeed: sample.seed, epoch: sample.epoch }),
+        ...(sample && {
+          maxPatches: sample.maxPatches,
+          sampleSeed: sample.seed,
+          epoch: sample.epoch,
+        }),
       }),
   };
 }

@@ -4,7 +4,14 @@ import type { Device } from '../gpu/device.ts';
 import { type ModelKind, type ModelOptions, modelTitle } from '../models/registry.ts';
 import type { CurvePoint, ModelReport } from '../report/types.ts';
 import type { BagSource } from './bag-source.ts';
-import { type GeneGroup, type GeneRegime, geneGroups, putColumns, regimeTitle, takeColumns } from './gene-groups.ts';
+import {
+  type GeneGroup,
+  type GeneRegime,
+  geneGroups,
+  putColumns,
+  regimeTitle,
+  takeColumns,
+} from './gene-groups.ts';
 import type { TrainingRecord, TrainOptions, TrainProgress } from './task.ts';
 import { type TrainResult, train } from './train.ts';
 import { predictSlides, serializeModel } from './trained-model.ts';
@@ -25,7 +32,11 @@ export interface GroupRecord extends TrainingRecord {
   loadResult(slides: readonly string[], genes: readonly string[]): Promise<GroupResult | null>;
   saveModel(bytes: Uint8Array): Promise<void>;
   /** Marks the group as finished. */
-  saveResult(result: GroupResult, slides: readonly string[], genes: readonly string[]): Promise<void>;
+  saveResult(
+    result: GroupResult,
+    slides: readonly string[],
+    genes: readonly string[],
+  ): Promise<void>;
 }
 
 export interface CrossValidation {
@@ -42,7 +53,9 @@ export interface CrossValidation {
   /** Finished groups are taken from here, unfinished ones go on. */
   readonly record?: ((fold: string, group: string) => Promise<GroupRecord>) | undefined;
   readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
-  readonly onProgress?: ((progress: TrainProgress & { fold: string; group: string }) => void) | undefined;
+  readonly onProgress?:
+    | ((progress: TrainProgress & { fold: string; group: string }) => void)
+    | undefined;
   /** Called when a group is finished, with its steps. */
   readonly onGroup?: ((fold: string, group: string, result: GroupResult) => void) | undefined;
 }
@@ -71,7 +84,10 @@ export async function crossValidate(job: CrossValidation): Promise<ModelReport> 
     const slides = split.test.map((slide) => source.slides[slide]!.id);
     const observed = new Float32Array(split.test.length * genes.length);
     for (const [i, slide] of split.test.entries()) {
-      observed.set(targets.subarray(slide * genes.length, (slide + 1) * genes.length), i * genes.length);
+      observed.set(
+        targets.subarray(slide * genes.length, (slide + 1) * genes.length),
+        i * genes.length,
+      );
     }
     const predicted = new Float32Array(observed.length);
     const curves: (readonly CurvePoint[])[] = [];
@@ -106,7 +122,8 @@ async function trainGroup(
       targets: takeColumns(job.targets, job.genes.length, group),
       split,
       record,
-      onProgress: (progress) => job.onProgress?.({ ...progress, fold: split.name, group: group.name }),
+      onProgress: (progress) =>
+        job.onProgress?.({ ...progress, fold: split.name, group: group.name }),
     });
     try {
       await record?.saveModel(await serializeModel(trained));
@@ -128,7 +145,13 @@ async function testGroup(
   const { points, parameters, seconds, peakBytes } = trained;
   const predicted = new Float32Array(test.length * trained.genes.length);
   let at = 0;
-  for await (const { expression } of predictSlides(device, trained, source, test, options.evaluationPatches)) {
+  for await (const { expression } of predictSlides(
+    device,
+    trained,
+    source,
+    test,
+    options.evaluationPatches,
+  )) {
     predicted.set(expression, at);
     at += expression.length;
   }

@@ -68,7 +68,12 @@ export class LossMonitor {
 
 async function read(steps: Pending[]): Promise<StepResult[]> {
   const packed = scope(() =>
-    noGrad(() => concat(steps.flatMap(({ lossTensor, clip }) => [lossTensor, clip]), 0)),
+    noGrad(() =>
+      concat(
+        steps.flatMap(({ lossTensor, clip }) => [lossTensor, clip]),
+        0,
+      ),
+    ),
   );
   for (const { lossTensor, clip } of steps) {
     lossTensor.dispose();

@@ -1,14 +1,61 @@
 /** Finds where a batch's values first become NaN or infinite, by computing it again with eyes open. */
 import { backward, noGrad } from '../autograd/tape.ts';
+import { HistogradError } from '../errors.ts';
 import type { Bags, ExpressionModel } from '../models/model.ts';
 import { observeOps } from '../ops/op.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { uploadBatch } from './batch.ts';
+import type { TrainingState } from './checkpoint.ts';
+import type { StepResult } from './loss-monitor.ts';
+import type { TrainTask } from './task.ts';
+
+/**
+ * The error to throw for a step whose loss or gradient was not finite: which step, which slides, and which layer.
+ *
+ * @param goodStep the step of the last checkpoint; 0 if there is none
+ */
+export async function explainNonFinite(
+  task: TrainTask,
+  state: TrainingState,
+  allTargets: Float32Array,
+  { step, epoch, slides, loss, generatorOffset }: StepResult,
+  goodStep: number,
+): Promise<HistogradError> {
+  const { source, options, record, kind } = task;
+  const { model, generator, scales } = state;
+  const sample = { maxPatches: options.maxPatches, seed: options.seed, epoch: epoch - 1 };
+  let where = '';
+  for await (const batch of source.batches([slides], sample)) {
+    const { bags, targets } = uploadBatch(task, scales, allTargets, batch);
+    model.train();
+    generator.seek(generatorOffset);
+    const first = await firstNonFiniteResult(model, bags, targets);
+    generator.seek(generatorOffset);
+    const spoilt = first ? [] : await nonFiniteGradients(model, bags, targets);
+    if (first) where = ` The first non-finite value is in ${first}.`;
+    if (spoilt.length > 0) where = ` Not finite are the gradients of ${spoilt.join(', ')}.`;
+    bags.features.dispose();
+    bags.segments.dispose();
+    targets.dispose();
+  }
+  const what = Number.isFinite(loss) ? 'gradient' : 'loss';
+  const names = slides.map((slide) => source.slides[slide]!.id).join(', ');
+  const kept =
+    record && goodStep > 0
+      ? ` The last good checkpoint, of step ${goodStep}, is kept in ${record.place}.`
+      : '';
+  return new HistogradError(
+    `non-finite-${what}`,
+    `Training ${kind} stopped: the ${what} of step ${step} (epoch ${epoch}; slides ${names}) is ${what === 'loss' ? loss : 'not finite'}.${where}`,
+    `Lower the learning rate (--lr), scale the features (--feature-scale zscore) or clip gradients (--max-norm).${kept}`,
+  );
+}
 
 /**
  * Where the forward pass of `model.loss` first gives a non-finite value, in words; null if nowhere.
  */
-export async function firstNonFiniteResult(
+async function firstNonFiniteResult(
   model: ExpressionModel,
   bags: Bags,
   targets: Tensor,
@@ -36,7 +83,7 @@ export async function firstNonFiniteResult(
 }
 
 /** The parameters whose gradient of this batch is not finite, the one nearest to the loss first. */
-export async function nonFiniteGradients(
+async function nonFiniteGradients(
   model: ExpressionModel,
   bags: Bags,
   targets: Tensor,

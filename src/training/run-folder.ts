@@ -105,7 +105,7 @@ function parseResult(
   const { tensors, metadata } = parseSafetensors(bytes, name);
   const predicted = tensors.get('predicted')?.data;
   const same =
-    metadata['slides'] === JSON.stringify(slides) && metadata['genes'] === JSON.stringify(genes);
+    metadata.slides === JSON.stringify(slides) && metadata.genes === JSON.stringify(genes);
   if (!(predicted instanceof Float32Array) || !same) {
     throw new HistogradError(
       'run-mismatch',
@@ -113,7 +113,7 @@ function parseResult(
       'The cohort changed since that run: train into a new folder.',
     );
   }
-  const training: Omit<GroupResult, 'predicted'> = JSON.parse(metadata['training'] ?? '{}');
+  const training: Omit<GroupResult, 'predicted'> = JSON.parse(metadata.training ?? '{}');
   return { ...training, predicted };
 }
 

@@ -28,7 +28,14 @@ export interface RunSummary
 }
 
 /** What a run found, without the predictions. */
-export function summarise({ genes, models, title, command, simulated, expressionUnit }: ReportData): RunSummary {
+export function summarise({
+  genes,
+  models,
+  title,
+  command,
+  simulated,
+  expressionUnit,
+}: ReportData): RunSummary {
   return {
     title,
     command,
@@ -40,7 +47,10 @@ export function summarise({ genes, models, title, command, simulated, expression
 }
 
 export function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): Scores {
-  const { meanPearson, pooled, genesAbove, pam50, mse, mae } = evaluatePredictions({ genes, folds });
+  const { meanPearson, pooled, genesAbove, pam50, mse, mae } = evaluatePredictions({
+    genes,
+    folds,
+  });
   return {
     meanPearson: defined(meanPearson),
     pooledMeanPearson: defined(pooled.meanPearson),
@@ -63,7 +73,8 @@ export function* predictionLines({ genes, models }: ReportData): Generator<strin
   const truth = models[0]?.folds ?? [];
   for (const { name, slides, observed } of truth) yield* rows(OBSERVED, name, slides, observed);
   for (const model of models) {
-    for (const { name, slides, predicted } of model.folds) yield* rows(model.name, name, slides, predicted);
+    for (const { name, slides, predicted } of model.folds)
+      yield* rows(model.name, name, slides, predicted);
   }
 }
 
@@ -76,7 +87,10 @@ function* rows(
   const genes = values.length / slides.length;
   for (const [i, slide] of slides.entries()) {
     // Nine digits give every float32 back exactly.
-    const numbers = Array.from(values.subarray(i * genes, (i + 1) * genes), (v) => +v.toPrecision(9));
+    const numbers = Array.from(
+      values.subarray(i * genes, (i + 1) * genes),
+      (v) => +v.toPrecision(9),
+    );
     yield line([model, fold, slide, ...numbers]);
   }
 }
@@ -109,7 +123,12 @@ export async function readRun(path: string): Promise<ReportData> {
         for (const [i, row] of values.entries()) all.set(row, i * genes.length);
         return all;
       };
-      return { name: fold, slides: truth.slides, observed: pack(truth.rows), predicted: pack(own.rows) };
+      return {
+        name: fold,
+        slides: truth.slides,
+        observed: pack(truth.rows),
+        predicted: pack(own.rows),
+      };
     });
     return { ...model, folds };
   });
@@ -145,7 +164,12 @@ async function readPredictions(path: string) {
       }
       const values = Float32Array.from(cells, Number);
       const broken = cells.findIndex((cell, i) => cell === '' || !Number.isFinite(values[i]));
-      if (cells.length !== genes.length || broken >= 0 || model === undefined || fold === undefined) {
+      if (
+        cells.length !== genes.length ||
+        broken >= 0 ||
+        model === undefined ||
+        fold === undefined
+      ) {
         throw badRun(path, `the line of ${model}, ${fold}, ${slide} has a missing or wrong value`);
       }
       const folds = byModel.get(model) ?? new Map();

@@ -6,24 +6,29 @@ import { backward } from '../autograd/tape.ts';
 import { fitZScore } from '../data/expression-transform.ts';
 import { shuffle } from '../data/shuffle.ts';
 import { HistogradError } from '../errors.ts';
-import { evaluatePredictions } from '../metrics/evaluate.ts';
-import type { TrainingSet } from '../models/model.ts';
 import { createModel } from '../models/registry.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { clipGradNorm } from '../optim/grad-norm.ts';
 import { scheduleFactor } from '../optim/schedule.ts';
 import type { CurvePoint } from '../report/types.ts';
 import { scope } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { type PackedBags, packWholeBags, uploadBags, uploaded } from './bag-source.ts';
-import { newProgress, restoreCheckpoint, serializeCheckpoint, type TrainingState } from './checkpoint.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type PackedBags, packWholeBags } from './bag-source.ts';
+import { uploadBatch } from './batch.ts';
 import { checkTask } from './check-task.ts';
+import {
+  newProgress,
+  restoreCheckpoint,
+  serializeCheckpoint,
+  type TrainingState,
+} from './checkpoint.ts';
 import { LossMonitor, type StepRecord, type StepResult } from './loss-monitor.ts';
-import { firstNonFiniteResult, nonFiniteGradients } from './non-finite.ts';
-import { applyScale, fitFeatureScale, type Scale } from './scaling.ts';
+import { explainNonFinite } from './non-finite.ts';
+import { applyScale, fitFeatureScale } from './scaling.ts';
 import { SeekableGenerator } from './seekable-generator.ts';
 import type { TrainTask } from './task.ts';
-import { predictSlides, type TrainedModel } from './trained-model.ts';
+import type { TrainedModel } from './trained-model.ts';
+import { trainingSet, validate } from './validate.ts';
 
 export interface TrainResult extends TrainedModel {
   /** One per epoch; none for models without gradient training. */
@@ -137,7 +142,7 @@ class Training {
     const lr = options.lr * this.scheduleFactor();
     model.train();
     const { lossTensor, clip } = scope(() => {
-      const { bags, targets } = this.upload(batch);
+      const { bags, targets } = uploadBatch(this.task, this.state.scales, this.targets, batch);
       const loss = model.loss(bags, targets);
       backward(loss);
       progress.peakBytes = Math.max(progress.peakBytes, device.memory.live);
@@ -159,7 +164,15 @@ class Training {
     const { progress } = this.state;
     for (const result of results) {
       const { step, epoch, loss, gradNorm, lr } = result;
-      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw await this.explain(result);
+      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+        throw await explainNonFinite(
+          this.task,
+          this.state,
+          this.targets,
+          result,
+          this.checkpointStep,
+        );
+      }
       progress.lossSum += loss;
       this.log({ step, epoch, loss, gradNorm, lr });
     }
@@ -180,7 +193,7 @@ class Training {
     };
     const due = epoch % options.validateEvery === 0 || epoch === options.epochs;
     if (split.validation.length > 0 && due) {
-      const { mse, scaledMse, pearson } = await this.validate();
+      const { mse, scaledMse, pearson } = await validate(task, state, this.targets);
       // The contrastive loss is on another scale than an error of expression.
       if (task.kind !== 'contrastive') point.validationLoss = scaledMse;
       if (Number.isFinite(pearson)) point.validationPearson = pearson;
@@ -204,22 +217,6 @@ class Training {
     this.report({ point, ...(point.trainLoss !== undefined && { loss: point.trainLoss }) });
   }
 
-  async validate(): Promise<{ mse: number; scaledMse: number; pearson: number }> {
-    const { split, genes, targets } = this.task;
-    const { model, scales } = this.state;
-    model.eval();
-    await model.prepare(this.trainingSet());
-    const predicted = await this.predict(split.validation);
-    const observed = gatherRows(targets, split.validation, genes.length);
-    const name = 'validation';
-    const slides = split.validation.map(String);
-    const { mse, meanPearson } = evaluatePredictions({
-      genes,
-      folds: [{ name, slides, observed, predicted }],
-    });
-    return { mse, scaledMse: scaledError(observed, predicted, scales.targets), pearson: meanPearson };
-  }
-
   /** The best parameters, and what the model has to remember of the training set. */
   async finish(): Promise<TrainResult> {
     const { task, state } = this;
@@ -227,7 +224,7 @@ class Training {
     if (model.trainable && task.record) await this.checkpoint();
     if (best) model.loadStateDict(best);
     model.eval();
-    await model.prepare(this.trainingSet());
+    await model.prepare(trainingSet(task, state, this.targets));
     this.tick();
     return {
       kind: task.kind,
@@ -249,38 +246,6 @@ class Training {
     this.state.optimizer.dispose();
   }
 
-  async predict(slides: readonly number[]): Promise<Float32Array> {
-    const { device, source, genes, options } = this.task;
-    const { model, scales } = this.state;
-    const rows = new Float32Array(slides.length * genes.length);
-    let at = 0;
-    const trained = { model, scales, genes };
-    for await (const { expression } of predictSlides(device, trained, source, slides, options.evaluationPatches)) {
-      rows.set(expression, at);
-      at += expression.length;
-    }
-    return rows;
-  }
-
-  trainingSet(): TrainingSet {
-    const { device, source, split, genes, options } = this.task;
-    const order = packWholeBags(source, split.train, options.evaluationPatches);
-    return {
-      targets: gatherRows(this.targets, split.train, genes.length),
-      count: split.train.length,
-      batches: () => uploaded(device, source, order, this.state.scales.features),
-    };
-  }
-
-  upload(batch: PackedBags) {
-    const { device, source, genes } = this.task;
-    const rows = gatherRows(this.targets, batch.indices, genes.length);
-    return {
-      bags: uploadBags(device, batch, source.width, this.state.scales.features),
-      targets: Tensor.from(device, rows, [batch.indices.length, genes.length]),
-    };
-  }
-
   scheduleFactor(): number {
     const { epochs, schedule, warmupEpochs, lr, minLr } = this.task.options;
     const { stepsPerEpoch, state } = this;
@@ -292,38 +257,6 @@ class Training {
         floor: Math.min(1, minLr / lr),
       },
       state.progress.step,
-    );
-  }
-
-  /** Computes the batch of a failed step again, to say what went wrong in it. */
-  async explain({ step, epoch, slides, loss, generatorOffset }: StepResult): Promise<HistogradError> {
-    const { task, state } = this;
-    const { source, options, record, kind } = task;
-    const sample = { maxPatches: options.maxPatches, seed: options.seed, epoch: epoch - 1 };
-    const finiteLoss = Number.isFinite(loss);
-    let where = '';
-    for await (const batch of source.batches([slides], sample)) {
-      const { bags, targets } = this.upload(batch);
-      state.generator.seek(generatorOffset);
-      state.model.train();
-      const first = await firstNonFiniteResult(state.model, bags, targets);
-      state.generator.seek(generatorOffset);
-      const spoilt = first ? [] : await nonFiniteGradients(state.model, bags, targets);
-      if (first) where = ` The first non-finite value is in ${first}.`;
-      if (spoilt.length > 0) where = ` Not finite are the gradients of ${spoilt.join(', ')}.`;
-      bags.features.dispose();
-      bags.segments.dispose();
-      targets.dispose();
-    }
-    const names = slides.map((slide) => source.slides[slide]!.id);
-    const kept =
-      record && this.checkpointStep > 0
-        ? ` The last good checkpoint, of step ${this.checkpointStep}, is kept in ${record.place}.`
-        : '';
-    return new HistogradError(
-      finiteLoss ? 'non-finite-gradient' : 'non-finite-loss',
-      `Training ${kind} stopped: the ${finiteLoss ? 'gradient' : 'loss'} of step ${step} (epoch ${epoch}; slides ${names.join(', ')}) is ${finiteLoss ? 'not finite' : loss}.${where}`,
-      `Lower the learning rate (--lr), scale the features (--feature-scale zscore) or clip gradients (--max-norm).${kept}`,
     );
   }
 
@@ -382,7 +315,13 @@ class Training {
     const { epochs } = this.task.options;
     const { epoch, step } = this.state.progress;
     const totalSteps = epochs * this.stepsPerEpoch;
-    this.task.onProgress?.({ epoch: Math.min(epoch + 1, epochs), epochs, step, totalSteps, ...news });
+    this.task.onProgress?.({
+      epoch: Math.min(epoch + 1, epochs),
+      epochs,
+      step,
+      totalSteps,
+      ...news,
+    });
   }
 }
 
@@ -402,22 +341,4 @@ function epochBatches({ split, options }: TrainTask, epoch: number): number[][] 
   const count = Math.ceil(order.length / options.batchSize);
   const start = (batch: number) => Math.floor((batch * order.length) / count);
   return Array.from({ length: count }, (_, b) => order.slice(start(b), start(b + 1)));
-}
-
-function gatherRows(values: Float32Array, rows: readonly number[], columns: number): Float32Array {
-  const out = new Float32Array(rows.length * columns);
-  for (const [i, row] of rows.entries()) {
-    out.set(values.subarray(row * columns, (row + 1) * columns), i * columns);
-  }
-  return out;
-}
-
-/** Mean squared error in the units of the training loss. */
-function scaledError(observed: Float32Array, predicted: Float32Array, scale: Scale | null): number {
-  let total = 0;
-  for (let i = 0; i < observed.length; i++) {
-    const std = scale ? scale.std[i % scale.std.length]! : 1;
-    total += ((observed[i]! - predicted[i]!) / std) ** 2;
-  }
-  return total / observed.length;
 }

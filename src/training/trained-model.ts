@@ -1,6 +1,10 @@
 /** A model after training, with all that prediction needs; and its file. */
 import type { PatchFeatures } from '../data/features.ts';
-import { parseSafetensors, type SafetensorInput, serializeSafetensors } from '../data/safetensors.ts';
+import {
+  parseSafetensors,
+  type SafetensorInput,
+  serializeSafetensors,
+} from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { ExpressionModel, Prediction } from '../models/model.ts';
@@ -184,17 +188,17 @@ export async function serializeModel(trained: TrainedModel): Promise<Uint8Array<
  */
 export function parseModel(device: Device, bytes: Uint8Array, name: string): TrainedModel {
   const { tensors, metadata } = parseSafetensors(bytes, name);
-  const kind = MODEL_KINDS.find((known) => known === metadata['kind']);
-  if (metadata['format'] !== FORMAT || !kind) {
+  const kind = MODEL_KINDS.find((known) => known === metadata.kind);
+  if (metadata.format !== FORMAT || !kind) {
     throw new HistogradError(
       'not-a-model',
-      `${name} is not a trained histograd model (format ${metadata['format'] ?? 'missing'}, kind ${metadata['kind'] ?? 'missing'}).`,
+      `${name} is not a trained histograd model (format ${metadata.format ?? 'missing'}, kind ${metadata.kind ?? 'missing'}).`,
       'Pass the best.safetensors of a run; a checkpoint.safetensors only serves to resume.',
     );
   }
-  const options: ModelOptions = JSON.parse(metadata['options'] ?? '{}');
-  const genes: string[] = JSON.parse(metadata['genes'] ?? '[]');
-  const width = Number(metadata['width']);
+  const options: ModelOptions = JSON.parse(metadata.options ?? '{}');
+  const genes: string[] = JSON.parse(metadata.genes ?? '[]');
+  const width = Number(metadata.width);
   const context = { device, generator: new Generator(0) };
   const model = createModel(kind, context, { width, genes: genes.length }, options);
   const own = [...tensors].filter(([key]) => !/^(memory|scale)\./.test(key));
@@ -230,7 +234,11 @@ export function readScales(tensors: ReadonlyMap<string, SafetensorInput>): Scale
 }
 
 /** A tensor of a file as a state: float32 or 32-bit integers. */
-export function stateTensor({ shape, data }: SafetensorInput, key: string, file: string): StateTensor {
+export function stateTensor(
+  { shape, data }: SafetensorInput,
+  key: string,
+  file: string,
+): StateTensor {
   if (data instanceof Float32Array || data instanceof Uint32Array || data instanceof Int32Array) {
     return { shape, data };
   }

@@ -1,7 +1,7 @@
 /** A small cohort in memory whose expression follows from its features, for tests of training. */
 import type { PatchFeatures } from '../../src/data/features.ts';
-import type { CohortSlide } from '../../src/data/node/cohort.ts';
 import { streamBags } from '../../src/data/node/bag-stream.ts';
+import type { CohortSlide } from '../../src/data/node/cohort.ts';
 import { randomUint32 } from '../../src/data/shuffle.ts';
 import type { Split } from '../../src/data/splits.ts';
 import { HistogradError } from '../../src/errors.ts';
@@ -29,11 +29,15 @@ export function exampleCohort(slides = 18): Example {
   for (let s = 0; s < slides; s++) {
     const rows = 3 + (random() % 7);
     const centre = Array.from({ length: WIDTH }, uniform);
-    const features = Float32Array.from({ length: rows * WIDTH }, (_, i) => centre[i % WIDTH]! + 0.3 * uniform());
+    const features = Float32Array.from(
+      { length: rows * WIDTH },
+      (_, i) => centre[i % WIDTH]! + 0.3 * uniform(),
+    );
     bags.push({ features, rows, width: WIDTH });
     for (let g = 0; g < GENES.length; g++) {
       let sum = 3 + g;
-      for (let i = 0; i < features.length; i++) sum += (features[i]! * weights[g * WIDTH + (i % WIDTH)]!) / rows;
+      for (let i = 0; i < features.length; i++)
+        sum += (features[i]! * weights[g * WIDTH + (i % WIDTH)]!) / rows;
       targets[s * GENES.length + g] = sum;
     }
   }
@@ -54,7 +58,13 @@ export function exampleCohort(slides = 18): Example {
 
 export function memorySource(bags: readonly PatchFeatures[]): BagSource {
   const slides = bags.map(
-    ({ rows, width }, i): CohortSlide => ({ id: `S${i}`, patient: `P${i}`, path: `S${i}`, rows, width }),
+    ({ rows, width }, i): CohortSlide => ({
+      id: `S${i}`,
+      patient: `P${i}`,
+      path: `S${i}`,
+      rows,
+      width,
+    }),
   );
   return {
     slides,
@@ -62,7 +72,11 @@ export function memorySource(bags: readonly PatchFeatures[]): BagSource {
     batches: (order, sample) =>
       streamBags(slides, order, {
         read: async (slide) => bags[slides.indexOf(slide)]!,
-        ...(sample && { maxPatches: sample.maxPatches, sampleSeed: sample.seed, epoch: sample.epoch }),
+        ...(sample && {
+          maxPatches: sample.maxPatches,
+          sampleSeed: sample.seed,
+          epoch: sample.epoch,
+        }),
       }),
   };
 }
@@ -86,7 +100,14 @@ export function stopAfter(source: BagSource, steps: number) {
 export const SMALL: Readonly<Record<ModelKind, ModelOptions>> = {
   'direct-abmil': { hidden: 8, attention: 4, dropout: 0.1 },
   'direct-patch-level': { hidden: 8, dropout: 0.1 },
-  contrastive: { hidden: 8, attention: 4, geneHidden: 8, k: 4, temperature: 0.1, retrievalTemperature: 0.1 },
+  contrastive: {
+    hidden: 8,
+    attention: 4,
+    geneHidden: 8,
+    k: 4,
+    temperature: 0.1,
+    retrievalTemperature: 0.1,
+  },
   knn: { k: 3 },
   ridge: {},
 };
@@ -128,7 +149,10 @@ export class MemoryRecord implements TrainingRecord {
   }
 
   get lines(): Record<string, number>[] {
-    return this.log.trimEnd().split('\n').map((line) => JSON.parse(line));
+    return this.log
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
   }
 }
 

@@ -1,11 +1,22 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../src/gpu/device.ts';
+import { writeError } from '../../src/data/node/atomic-write.ts';
+import { Device } from '../../src/gpu/device.ts';
 import type { ModelKind } from '../../src/models/registry.ts';
+import type { BagSource } from '../../src/training/bag-source.ts';
 import type { TrainTask } from '../../src/training/task.ts';
 import { type TrainResult, train } from '../../src/training/train.ts';
-import { predictSlides } from '../../src/training/trained-model.ts';
+import { predictSlides, serializeModel } from '../../src/training/trained-model.ts';
 import { testDevice } from '../device.ts';
-import { exampleCohort, exampleOptions, failure, GENES, MemoryRecord, SMALL, stopAfter } from './example.ts';
+import {
+  exampleCohort,
+  exampleOptions,
+  failure,
+  GENES,
+  MemoryRecord,
+  memorySource,
+  SMALL,
+  stopAfter,
+} from './example.ts';
 
 let device: Device;
 beforeAll(async () => {
@@ -36,28 +47,33 @@ async function fingerprint(result: TrainResult): Promise<string> {
     parts.push(new Uint8Array(buffer, byteOffset, byteLength));
   for (const { data } of (await result.model.stateDict()).values()) add(data);
   const { source, split } = cohort;
-  for await (const { expression } of predictSlides(device, result, source, split.test, 20)) add(expression);
+  for await (const { expression } of predictSlides(device, result, source, split.test, 20))
+    add(expression);
   result.model.dispose();
   return Buffer.concat(parts).toString('hex');
 }
 
-async function outcome(changes: Partial<TrainTask>, kind: ModelKind = 'direct-abmil'): Promise<string> {
+async function outcome(
+  changes: Partial<TrainTask>,
+  kind: ModelKind = 'direct-abmil',
+): Promise<string> {
   return fingerprint(await train(task(kind, changes)));
 }
 
 describe('train', () => {
   it('learns: the loss falls, and the best epoch by validation is kept', async () => {
     const record = new MemoryRecord();
-    const options = exampleOptions({ epochs: 60, patience: 60 });
-    const result = await train(task('direct-abmil', { options, record }));
+    const { source, targets, split } = exampleCohort(60);
+    const options = exampleOptions({ epochs: 20, patience: 20, batchSize: 4 });
+    const result = await train(task('direct-abmil', { source, targets, split, options, record }));
     result.model.dispose();
     const { points } = result;
-    expect(points).toHaveLength(60);
+    expect(points).toHaveLength(20);
     expect(points.at(-1)!.trainLoss!).toBeLessThan(0.5 * points[0]!.trainLoss!);
     const best = Math.max(...points.map((p) => p.validationPearson!));
     expect(best).toBeGreaterThan(0.5);
     expect(points[result.bestEpoch - 1]!.validationPearson).toBe(best);
-    expect(record.lines.filter((line) => 'gradNorm' in line)).toHaveLength(60 * 4);
+    expect(record.lines.filter((line) => 'gradNorm' in line)).toHaveLength(20 * 8);
     expect(result.parameters).toBeGreaterThan(0);
     expect(result.peakBytes).toBeGreaterThan(0);
   });
@@ -80,7 +96,9 @@ describe('train', () => {
       for (const legs of [[1], [4], [5, 1, 5], [16]]) {
         const record = new MemoryRecord();
         for (const leg of legs) {
-          const error = await failure(train(task(kind, { record, ...stopAfter(cohort.source, leg) })));
+          const error = await failure(
+            train(task(kind, { record, ...stopAfter(cohort.source, leg) })),
+          );
           expect(error.code).toBe('interrupted');
           expect(error.message).toContain('--resume');
         }
@@ -109,5 +127,174 @@ describe('train', () => {
     late.log = record.log;
     expect(await outcome({ record: late, options })).toBe(expected);
     expect(late.log).toBe(whole.log);
+  });
+
+  it('stops early when validation no longer improves', async () => {
+    const options = exampleOptions({ epochs: 50, patience: 3, lr: 1e-20, weightDecay: 0 });
+    const result = await train(task('direct-abmil', { options }));
+    result.model.dispose();
+    expect(result.points).toHaveLength(4);
+    expect(result.bestEpoch).toBe(1);
+  });
+
+  it('validates every so many epochs, and at the last', async () => {
+    const options = exampleOptions({ epochs: 5, validateEvery: 2 });
+    const result = await train(task('direct-patch-level', { options }));
+    result.model.dispose();
+    const validated = result.points.filter((p) => p.validationPearson !== undefined);
+    expect(validated.map((p) => p.epoch)).toEqual([2, 4, 5]);
+  });
+
+  it('keeps the last parameters without a validation part', async () => {
+    const split = { ...cohort.split, validation: [] };
+    const result = await train(task('direct-abmil', { split }));
+    result.model.dispose();
+    expect(result.bestEpoch).toBe(4);
+    expect(result.points.every((p) => p.validationPearson === undefined)).toBe(true);
+  });
+
+  it('scores by squared error where a correlation over slides is undefined', async () => {
+    const split = { ...cohort.split, validation: cohort.split.validation.slice(0, 1) };
+    const options = exampleOptions({ epochs: 6, patience: 6 });
+    const { points, bestEpoch, model } = await train(
+      task('direct-patch-level', { split, options }),
+    );
+    model.dispose();
+    const least = Math.min(...points.map((p) => p.validationLoss!));
+    expect(points[bestEpoch - 1]!.validationLoss).toBe(least);
+  });
+
+  it('leaves no GPU memory behind, in epochs or at the end', async () => {
+    await outcome({}); // warm: pipelines, pools
+    const before = device.memory.live;
+    const live: number[] = [];
+    const onProgress = () => live.push(device.memory.live);
+    await outcome({ onProgress, options: exampleOptions({ epochs: 12, patience: 12 }) });
+    expect(device.memory.live).toBe(before);
+    const [first] = live.splice(0, 4);
+    expect(Math.max(...live)).toBeLessThan(2 * first!);
+  });
+});
+
+describe('train: what goes wrong', () => {
+  it('a loss that is not finite: names step, slides and layer, and keeps the last good checkpoint', async () => {
+    const record = new MemoryRecord();
+    const options = exampleOptions({ lr: 1e30, checkpointSteps: 1 });
+    const error = await failure(train(task('direct-abmil', { record, options })));
+    expect(error.code).toBe('non-finite-loss');
+    expect(error.message).toMatch(/loss of step 2 \(epoch 1; slides S\d+, S\d+/);
+    expect(error.message).toMatch(
+      /first non-finite value is in layer (embed|head|attention\.\w+) \(/,
+    );
+    expect(error.message).toContain('The last good checkpoint, of step 1, is kept in memory');
+    expect(record.checkpoints).toBe(1);
+  });
+
+  it('a gradient that is not finite stops training too', async () => {
+    const targets = cohort.targets.map((value) => value * 1e18);
+    const options = exampleOptions({ targetScale: 'none' });
+    const error = await failure(train(task('direct-patch-level', { targets, options })));
+    expect(error.code).toBe('non-finite-gradient');
+    expect(error.message).toContain('gradient of step 1');
+  });
+
+  it('NaN in features, with and without scaling', async () => {
+    const bags = cohort.bags.map((bag) => ({ ...bag, features: bag.features.slice() }));
+    bags[1]!.features[2] = Number.NaN;
+    const source = memorySource(bags);
+    const scaled = await failure(train(task('direct-abmil', { source })));
+    expect(scaled.code).toBe('non-finite-feature');
+    expect(scaled.message).toContain('Feature 2');
+    expect(scaled.message).toContain('S1');
+    const options = exampleOptions({ featureScale: 'none' });
+    const plain = await failure(train(task('direct-abmil', { source, options })));
+    expect(plain.code).toBe('non-finite-loss');
+    expect(plain.message).toContain('the features of the batch');
+  });
+
+  it('NaN in targets: names slide and gene', async () => {
+    const targets = cohort.targets.slice();
+    targets[3 * GENES.length + 2] = Number.NaN;
+    const error = await failure(train(task('ridge', { targets })));
+    expect(error.code).toBe('non-finite-target');
+    expect(error.message).toContain('gene G2 in slide S3');
+  });
+
+  it.each([
+    ['lr', -1],
+    ['epochs', 0],
+    ['batchSize', 2.5],
+    ['patience', Number.NaN],
+  ] as const)('option %s = %s', async (name, value) => {
+    const error = await failure(train(task('knn', { options: exampleOptions({ [name]: value }) })));
+    expect(error.code).toBe('bad-option');
+    expect(error.message).toContain(name);
+  });
+
+  it('a split without training slides, targets that do not fit', async () => {
+    const split = { ...cohort.split, train: [] };
+    expect((await failure(train(task('knn', { split })))).message).toContain('no training slides');
+    const targets = cohort.targets.slice(1);
+    expect((await failure(train(task('knn', { targets })))).code).toBe('bad-task');
+  });
+
+  it('a checkpoint of another model, other genes, another width, other options', async () => {
+    const record = new MemoryRecord();
+    await outcome({ record });
+    const saved = record.checkpoint!;
+    const genes = ['A', 'B', 'C', 'D', 'E'];
+    const wide = memorySource(cohort.bags.map((b) => ({ ...b, width: 3, rows: b.rows * 2 })));
+    const attempts: [string, TrainTask][] = [
+      ['model: expected "contrastive", found "direct-abmil"', task('contrastive')],
+      ['genes: expected ["A"', task('direct-abmil', { genes })],
+      ['feature width: expected 3, found 6', task('direct-abmil', { source: wide })],
+      ['training options', task('direct-abmil', { options: exampleOptions({ lr: 1e-3 }) })],
+      ['targets', task('direct-abmil', { targets: cohort.targets.map((v) => v + 1) })],
+    ];
+    for (const [text, other] of attempts) {
+      record.checkpoint = saved;
+      const error = await failure(train({ ...other, record }));
+      expect(error.code).toBe('checkpoint-mismatch');
+      expect(error.message).toContain(text);
+    }
+    record.checkpoint = await serializeModel(await train(task('knn')));
+    expect((await failure(train(task('knn', { record })))).message).toContain('histograd-model');
+  });
+
+  it('a device that is lost in the middle: the checkpoint serves to resume, with the same bits', async () => {
+    const expected = await outcome({});
+    const record = new MemoryRecord();
+    const doomed = await Device.open();
+    let batches = 0;
+    const source: BagSource = {
+      ...cohort.source,
+      async *batches(order, sample) {
+        for await (const batch of cohort.source.batches(order, sample)) {
+          if (sample && ++batches === 6) doomed.raw.destroy();
+          yield batch;
+        }
+      },
+    };
+    const options = exampleOptions({ checkpointSteps: 2 });
+    const error = await failure(
+      train(task('direct-abmil', { device: doomed, source, record, options })),
+    );
+    expect(error.code).toBe('device-lost');
+    expect(record.checkpoints).toBe(2);
+    expect(await outcome({ record, options })).toBe(expected);
+  });
+
+  it('a full disk', async () => {
+    const record = new MemoryRecord();
+    record.saveCheckpoint = async () => {
+      throw writeError(
+        '/full/checkpoint.safetensors',
+        Object.assign(new Error('no space'), { code: 'ENOSPC' }),
+      );
+    };
+    const before = device.memory.live;
+    const error = await failure(train(task('direct-abmil', { record })));
+    expect(error.code).toBe('disk-full');
+    expect(device.memory.live).toBe(before);
   });
 });
