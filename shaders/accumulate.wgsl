@@ -4,7 +4,8 @@
 // Grid         one workgroup per WORKGROUP * VECS vec4s, folded to two dimensions.
 // Host         buffers are multiples of 16 bytes, so the last vec4 may run into padding.
 // Determinism  every element has one writer.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
@@ -17,12 +18,8 @@ struct Params { vecs: u32 }
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
-fn add(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn add(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) { out[i] = a[i] + b[i]; }

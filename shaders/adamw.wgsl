@@ -7,7 +7,8 @@
 // Grid         elementwise (see accumulate.wgsl).
 // Host         lr and the bias corrections are given anew every step.
 // Determinism  every element has one writer.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
@@ -31,14 +32,10 @@ struct Params {
 @group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
-fn step(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn step(at: Invocation) {
   if (clip[2] == 0.0) { return; }
   let scale = clip[1];
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {

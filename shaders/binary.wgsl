@@ -4,7 +4,8 @@
 //              leading ones 1), operand strides are 0 along dimensions it is repeated over.
 // Grid         elementwise (see accumulate.wgsl); `broadcast` writes single floats, four per thread.
 // Determinism  every element has one writer.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
@@ -29,12 +30,8 @@ fn combine(p: vec4<f32>, q: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn same(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn same(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (4u * i < params.count) { out4[i] = combine(a4[i], b4[i]); }
@@ -53,12 +50,8 @@ fn operand_index(index: u32, strides: vec4<u32>) -> u32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn broadcast(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn broadcast(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (4u * i < params.count) {

@@ -6,6 +6,7 @@
 // Host         labels < n.
 // Precision    the maximum is subtracted first: no overflow for any finite input.
 // Determinism  fixed order; no atomics.
+import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -23,43 +24,35 @@ struct Params { rows: u32, n: u32, scale: f32 }
 @group(0) @binding(4) var<uniform> params: Params;
 
 // (maximum, sum of exp(x - maximum)) of the row that begins at `begin`.
-fn exponentials(begin: u32, thread: u32) -> vec2<f32> {
-  let lane = row_lane(thread);
+fn exponentials(begin: u32, at: Invocation) -> vec2<f32> {
+  let lane = row_lane(at);
   var most = -3.4028234e38f;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) { most = nan_max(most, x[begin + j]); }
-  most = row_max(most, thread);
+  most = row_max(most, at.thread);
   var total = 0.0;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += exp(x[begin + j] - most); }
-  return vec2<f32>(most, row_sum(total, thread));
+  return vec2<f32>(most, row_sum(total, at.thread));
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn forward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn forward(at: Invocation) {
+  let index = row_index(at);
   let row = min(index, params.rows - 1u);
-  let e = exponentials(row * params.n, thread);
-  if (index < params.rows && row_lane(thread) == 0u) {
+  let e = exponentials(row * params.n, at);
+  if (index < params.rows && row_lane(at) == 0u) {
     out[row] = e.x + log(e.y) - x[row * params.n + labels[row]];
   }
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn backward(at: Invocation) {
+  let index = row_index(at);
   let row = min(index, params.rows - 1u);
   let begin = row * params.n;
-  let e = exponentials(begin, thread);
+  let e = exponentials(begin, at);
   if (index >= params.rows) { return; }
   let factor = g[0] * params.scale;
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     let p = exp(x[begin + j] - e.x) / e.y;
     out[begin + j] = (p - select(0.0, 1.0, j == labels[row])) * factor;
   }

@@ -4,7 +4,8 @@
 // Layout       x, out: float32, contiguous; element 4i + j uses word j of Philox block i.
 // Grid         elementwise (see accumulate.wgsl).
 // Determinism  same bits on every adapter.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 import package::shared::philox::philox_uniform;
 
 override WORKGROUP: u32 = 64u;
@@ -17,12 +18,8 @@ struct Params { seed: vec2<u32>, offset: u32, vecs: u32, p: f32 }
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
-fn apply(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn apply(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {

@@ -8,7 +8,8 @@
 // Grid         one thread per output element.
 // Host         every pick is a row of x.
 // Determinism  fixed order.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 
@@ -22,23 +23,15 @@ struct Params { rows: u32, d: u32 }
 @group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
-fn gather(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = linear_group(group, groups) * WORKGROUP + thread;
+fn gather(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.rows * params.d) { return; }
   out[index] = x[picks[index / params.d] * params.d + index % params.d];
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn scatter(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = linear_group(group, groups) * WORKGROUP + thread;
+fn scatter(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.rows * params.d) { return; }
   let row = index / params.d;
   var total = 0.0;

@@ -7,6 +7,7 @@
 // Layout       g: `count` contiguous float32; partial: one float32 per run; clip: 3 float32.
 // Grid         squares: a row of threads (shared/row_reduce.wgsl) per run; finish: one row.
 // Determinism  fixed order; no atomics.
+import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -21,31 +22,23 @@ struct Params { count: u32, chunk: u32, first: u32, max_norm: f32 }
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(ROW_THREADS)
-fn squares(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let run = row_index(group, groups, thread);
+fn squares(at: Invocation) {
+  let run = row_index(at);
   let start = min(run * params.chunk, params.count);
   let to = min(start + params.chunk, params.count);
   var total = 0.0;
-  for (var j = start + row_lane(thread); j < to; j += THREADS_PER_ROW) { total += g[j] * g[j]; }
-  total = row_sum(total, thread);
-  if (start < to && row_lane(thread) == 0u) { partial_sums[params.first + run] = total; }
+  for (var j = start + row_lane(at); j < to; j += THREADS_PER_ROW) { total += g[j] * g[j]; }
+  total = row_sum(total, at.thread);
+  if (start < to && row_lane(at) == 0u) { partial_sums[params.first + run] = total; }
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn finish(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_index(group, groups, thread);
+fn finish(at: Invocation) {
+  let row = row_index(at);
   var total = 0.0;
-  for (var j = row_lane(thread); j < params.count; j += THREADS_PER_ROW) { total += partial_sums[j]; }
-  let norm = sqrt(row_sum(total, thread));
-  if (row == 0u && row_lane(thread) == 0u) {
+  for (var j = row_lane(at); j < params.count; j += THREADS_PER_ROW) { total += partial_sums[j]; }
+  let norm = sqrt(row_sum(total, at.thread));
+  if (row == 0u && row_lane(at) == 0u) {
     // All exponent bits set means infinite or NaN; comparisons with NaN are not reliable on every driver.
     let finite = (bitcast<u32>(norm) & 0x7f800000u) != 0x7f800000u;
     clip[0] = norm;

@@ -4,6 +4,7 @@
 // Layout       x, dy, out: [rows, n] contiguous float32.
 // Grid         rows of threads, see shared/row_reduce.wgsl.
 // Determinism  fixed order; no atomics.
+import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -18,40 +19,32 @@ struct Params { rows: u32, n: u32, eps: f32 }
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(ROW_THREADS)
-fn forward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn forward(at: Invocation) {
+  let index = row_index(at);
   let begin = min(index, params.rows - 1u) * params.n;
   var squares = 0.0;
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) { squares += x[begin + j] * x[begin + j]; }
-  let length = max(sqrt(row_sum(squares, thread)), params.eps);
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) { squares += x[begin + j] * x[begin + j]; }
+  let length = max(sqrt(row_sum(squares, at.thread)), params.eps);
   if (index >= params.rows) { return; }
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) { out[begin + j] = x[begin + j] / length; }
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) { out[begin + j] = x[begin + j] / length; }
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn backward(at: Invocation) {
+  let index = row_index(at);
   let begin = min(index, params.rows - 1u) * params.n;
   var squares = 0.0;
   var dot = 0.0;
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     squares += x[begin + j] * x[begin + j];
     dot += x[begin + j] * dy[begin + j];
   }
-  let length = sqrt(row_sum(squares, thread));
-  let along = row_sum(dot, thread);
+  let length = sqrt(row_sum(squares, at.thread));
+  let along = row_sum(dot, at.thread);
   if (index >= params.rows) { return; }
   let clamped = length <= params.eps;
   let divisor = max(length, params.eps);
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     let y = x[begin + j] / divisor;
     out[begin + j] = (dy[begin + j] - select(y * (along / divisor), 0.0, clamped)) / divisor;
   }

@@ -9,6 +9,7 @@
 //              in a nearly constant row, where the mean alone would be off by much of a deviation. Both are
 //              computed again in backward instead of stored.
 // Determinism  fixed order; no atomics.
+import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -32,56 +33,48 @@ fn centred(value: f32, m: Moments) -> f32 {
 }
 
 // Of the row that begins at `begin`.
-fn moments(begin: u32, thread: u32) -> Moments {
-  let lane = row_lane(thread);
+fn moments(begin: u32, at: Invocation) -> Moments {
+  let lane = row_lane(at);
   var m = Moments(x[begin], 0.0, 0.0);
   var total = 0.0;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += x[begin + j] - m.first; }
-  m.mean = row_sum(total, thread) / f32(params.n);
+  m.mean = row_sum(total, at.thread) / f32(params.n);
   var squares = 0.0;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
     let d = centred(x[begin + j], m);
     squares += d * d;
   }
-  m.rstd = inverseSqrt(row_sum(squares, thread) / f32(params.n) + params.eps);
+  m.rstd = inverseSqrt(row_sum(squares, at.thread) / f32(params.n) + params.eps);
   return m;
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn forward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn forward(at: Invocation) {
+  let index = row_index(at);
   let begin = min(index, params.rows - 1u) * params.n;
-  let m = moments(begin, thread);
+  let m = moments(begin, at);
   if (index >= params.rows) { return; }
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     out[begin + j] = centred(x[begin + j], m) * m.rstd * weight[j] + bias[j];
   }
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn backward(at: Invocation) {
+  let index = row_index(at);
   let begin = min(index, params.rows - 1u) * params.n;
-  let m = moments(begin, thread);
+  let m = moments(begin, at);
   var sum_g = 0.0;
   var sum_gh = 0.0;
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     let g = dy[begin + j] * weight[j];
     sum_g += g;
     sum_gh += g * centred(x[begin + j], m) * m.rstd;
   }
-  let mean_g = row_sum(sum_g, thread) / f32(params.n);
-  let mean_gh = row_sum(sum_gh, thread) / f32(params.n);
+  let mean_g = row_sum(sum_g, at.thread) / f32(params.n);
+  let mean_gh = row_sum(sum_gh, at.thread) / f32(params.n);
   if (index >= params.rows) { return; }
-  for (var j = row_lane(thread); j < params.n; j += THREADS_PER_ROW) {
+  for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     let h = centred(x[begin + j], m) * m.rstd;
     out[begin + j] = m.rstd * (dy[begin + j] * weight[j] - mean_g - h * mean_gh);
     dyh[begin + j] = dy[begin + j] * h;

@@ -4,7 +4,8 @@
 // Layout       prediction, target, out of backward: `count` contiguous float32; out of forward: one sum per run.
 // Grid         forward: a row of threads (shared/row_reduce.wgsl) per run; backward: elementwise.
 // Determinism  fixed order; no atomics.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -26,31 +27,23 @@ struct Params { count: u32, chunk: u32, scale: f32 }
 @group(0) @binding(7) var<uniform> params: Params;
 
 @compute @workgroup_size(ROW_THREADS)
-fn forward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let run = row_index(group, groups, thread);
+fn forward(at: Invocation) {
+  let run = row_index(at);
   let start = min(run * params.chunk, params.count);
   let to = min(start + params.chunk, params.count);
   var squares = 0.0;
-  for (var j = start + row_lane(thread); j < to; j += THREADS_PER_ROW) {
+  for (var j = start + row_lane(at); j < to; j += THREADS_PER_ROW) {
     let d = prediction[j] - target_value[j];
     squares += d * d;
   }
-  squares = row_sum(squares, thread);
-  if (start < to && row_lane(thread) == 0u) { out[run] = squares; }
+  squares = row_sum(squares, at.thread);
+  if (start < to && row_lane(at) == 0u) { out[run] = squares; }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn backward(at: Invocation) {
   let factor = 2.0 * g[0] * params.scale;
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (4u * i < params.count) { out4[i] = (prediction4[i] - target4[i]) * factor; }

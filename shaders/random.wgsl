@@ -3,7 +3,8 @@
 // Layout       out: float32, contiguous. Thread i writes elements 4i .. 4i+3 from one Philox block.
 // Grid         elementwise (see accumulate.wgsl).
 // Determinism  uniform: same bits on every adapter; normal: on the same adapter (log, cos, sin).
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 import package::shared::philox::philox_high;
 import package::shared::philox::philox_uniform;
 
@@ -16,12 +17,8 @@ struct Params { seed: vec2<u32>, offset: u32, vecs: u32, a: f32, b: f32 } // [a,
 @group(0) @binding(1) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
-fn uniform_fill(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn uniform_fill(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
@@ -31,12 +28,8 @@ fn uniform_fill(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn normal_fill(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn normal_fill(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {

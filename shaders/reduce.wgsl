@@ -7,7 +7,8 @@
 //              per output, so that neighbouring threads read neighbouring columns.
 // max_backward dx = dy / (number of maxima) where x equals the maximum, 0 elsewhere (as torch.amax).
 // Determinism  fixed order; no atomics.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -30,33 +31,25 @@ struct Params { outer: u32, n: u32, inner: u32, chunk: u32, chunks: u32, scale: 
 const LOWEST = -3.4028234e38f;
 
 @compute @workgroup_size(ROW_THREADS)
-fn rows(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn rows(at: Invocation) {
+  let index = row_index(at);
   let last = params.outer * params.chunks;
   let row = min(index, last - 1u);
   let begin = (row / params.chunks) * params.n;
   let start = (row % params.chunks) * params.chunk;
   let to = min(start + params.chunk, params.n);
   var result = select(0.0, LOWEST, MAX);
-  for (var j = start + row_lane(thread); j < to; j += THREADS_PER_ROW) {
+  for (var j = start + row_lane(at); j < to; j += THREADS_PER_ROW) {
     let value = x[begin + j];
     if (MAX) { result = nan_max(result, value); } else { result += value; }
   }
-  if (MAX) { result = row_max(result, thread); } else { result = row_sum(result, thread); }
-  if (index < last && row_lane(thread) == 0u) { out[index] = result * params.scale; }
+  if (MAX) { result = row_max(result, at.thread); } else { result = row_sum(result, at.thread); }
+  if (index < last && row_lane(at) == 0u) { out[index] = result * params.scale; }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn columns(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = linear_group(group, groups) * WORKGROUP + thread;
+fn columns(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.outer * params.chunks * params.inner) { return; }
   let column = index % params.inner;
   let row = index / params.inner;
@@ -72,12 +65,8 @@ fn columns(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn max_backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = linear_group(group, groups) * WORKGROUP + thread;
+fn max_backward(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.outer * params.inner) { return; }
   let begin = (index / params.inner) * params.n * params.inner + index % params.inner;
   var ties = 0.0;
@@ -85,7 +74,7 @@ fn max_backward(
     if (x[begin + j * params.inner] == y[index]) { ties += 1.0; }
   }
   for (var j = 0u; j < params.n; j++) {
-    let at = begin + j * params.inner;
-    out[at] = select(0.0, dy[index] / ties, x[at] == y[index]);
+    let i = begin + j * params.inner;
+    out[i] = select(0.0, dy[index] / ties, x[i] == y[index]);
   }
 }

@@ -14,7 +14,8 @@
 //              sum, spread: one thread per output.
 // Host         offsets ascend from 0 to total; row_bag[n] is the bag of row n.
 // Determinism  fixed order; no atomics.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -39,60 +40,48 @@ struct Params { bags: u32, total: u32, d: u32 }
 @group(0) @binding(7) var<uniform> params: Params;
 
 @compute @workgroup_size(ROW_THREADS)
-fn softmax(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn softmax(at: Invocation) {
+  let index = row_index(at);
   let task = min(index, params.bags * params.d - 1u);
   let column = task % params.d;
-  let start = offsets[task / params.d] + row_lane(thread);
+  let start = offsets[task / params.d] + row_lane(at);
   let to = offsets[task / params.d + 1u];
   var most = -3.4028234e38f;
   for (var n = start; n < to; n += THREADS_PER_ROW) { most = nan_max(most, x[n * params.d + column]); }
-  most = row_max(most, thread);
+  most = row_max(most, at.thread);
   var total = 0.0;
   for (var n = start; n < to; n += THREADS_PER_ROW) { total += exp(x[n * params.d + column] - most); }
-  total = row_sum(total, thread);
+  total = row_sum(total, at.thread);
   if (index != task) { return; }
   for (var n = start; n < to; n += THREADS_PER_ROW) {
-    let at = n * params.d + column;
-    out[at] = exp(x[at] - most) / total;
+    let i = n * params.d + column;
+    out[i] = exp(x[i] - most) / total;
   }
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn softmax_backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn softmax_backward(at: Invocation) {
+  let index = row_index(at);
   let task = min(index, params.bags * params.d - 1u);
   let column = task % params.d;
-  let start = offsets[task / params.d] + row_lane(thread);
+  let start = offsets[task / params.d] + row_lane(at);
   let to = offsets[task / params.d + 1u];
   var dot = 0.0;
   for (var n = start; n < to; n += THREADS_PER_ROW) {
-    let at = n * params.d + column;
-    dot += dy[at] * y[at];
+    let i = n * params.d + column;
+    dot += dy[i] * y[i];
   }
-  dot = row_sum(dot, thread);
+  dot = row_sum(dot, at.thread);
   if (index != task) { return; }
   for (var n = start; n < to; n += THREADS_PER_ROW) {
-    let at = n * params.d + column;
-    out[at] = y[at] * (dy[at] - dot);
+    let i = n * params.d + column;
+    out[i] = y[i] * (dy[i] - dot);
   }
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sum(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = linear_group(group, groups) * WORKGROUP + thread;
+fn sum(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.bags * params.d) { return; }
   let column = index % params.d;
   let start = offsets[index / params.d];
@@ -107,12 +96,8 @@ fn sum(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn spread(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = linear_group(group, groups) * WORKGROUP + thread;
+fn spread(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.total * params.d) { return; }
   let n = index / params.d;
   let bag = row_bag[n];
@@ -123,18 +108,14 @@ fn spread(
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn dots(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn dots(at: Invocation) {
+  let index = row_index(at);
   let n = min(index, params.total - 1u);
   let bag = row_bag[n];
   var dot = 0.0;
-  for (var c = row_lane(thread); c < params.d; c += THREADS_PER_ROW) {
+  for (var c = row_lane(at); c < params.d; c += THREADS_PER_ROW) {
     dot += dy[bag * params.d + c] * x[n * params.d + c];
   }
-  dot = row_sum(dot, thread);
-  if (index == n && row_lane(thread) == 0u) { out[n] = dot; }
+  dot = row_sum(dot, at.thread);
+  if (index == n && row_lane(at) == 0u) { out[n] = dot; }
 }

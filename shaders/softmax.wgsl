@@ -5,6 +5,7 @@
 // Grid         rows of threads, see shared/row_reduce.wgsl.
 // Precision    the maximum is subtracted first: no overflow for any finite input.
 // Determinism  fixed order; no atomics.
+import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
@@ -24,20 +25,16 @@ struct Params { rows: u32, n: u32 }
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(ROW_THREADS)
-fn forward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn forward(at: Invocation) {
+  let index = row_index(at);
   let begin = min(index, params.rows - 1u) * params.n;
-  let lane = row_lane(thread);
+  let lane = row_lane(at);
   var most = -3.4028234e38f;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) { most = nan_max(most, x[begin + j]); }
-  most = row_max(most, thread);
+  most = row_max(most, at.thread);
   var total = 0.0;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) { total += exp(x[begin + j] - most); }
-  total = row_sum(total, thread);
+  total = row_sum(total, at.thread);
   if (index >= params.rows) { return; }
   let log_total = log(total);
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
@@ -47,23 +44,19 @@ fn forward(
 }
 
 @compute @workgroup_size(ROW_THREADS)
-fn backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = row_index(group, groups, thread);
+fn backward(at: Invocation) {
+  let index = row_index(at);
   let begin = min(index, params.rows - 1u) * params.n;
-  let lane = row_lane(thread);
+  let lane = row_lane(at);
   var dot = 0.0;
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
-    let at = begin + j;
-    if (LOG) { dot += dy[at]; } else { dot += dy[at] * y[at]; }
+    let i = begin + j;
+    if (LOG) { dot += dy[i]; } else { dot += dy[i] * y[i]; }
   }
-  dot = row_sum(dot, thread);
+  dot = row_sum(dot, at.thread);
   if (index >= params.rows) { return; }
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
-    let at = begin + j;
-    if (LOG) { out[at] = dy[at] - exp(y[at]) * dot; } else { out[at] = y[at] * (dy[at] - dot); }
+    let i = begin + j;
+    if (LOG) { out[i] = dy[i] - exp(y[i]) * dot; } else { out[i] = y[i] * (dy[i] - dot); }
   }
 }

@@ -5,7 +5,8 @@
 // Grid         one thread per element of the box, ELEMENTS of them in turn.
 // Host         the box lies inside both arrays; no two indices write one element.
 // Determinism  every element has one writer.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 override ELEMENTS: u32 = 4u;
@@ -24,12 +25,8 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
-fn copy(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * ELEMENTS + thread;
+fn copy(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * ELEMENTS + at.thread;
   for (var e = 0u; e < ELEMENTS; e++) {
     var rest = first + e * WORKGROUP;
     if (rest >= params.count) { return; }

@@ -5,7 +5,8 @@
 // Precision    GELU is x * Phi(x) with erf by Abramowitz & Stegun 7.1.26 (absolute error 1.5e-7); tanh by
 //              exp(-2|x|), with its series near 0. A NaN stays a NaN (WGSL's max would hide it).
 // Determinism  every element has one writer.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
@@ -77,12 +78,8 @@ fn slope(v: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn forward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn forward(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) { out[i] = value(x[i]); }
@@ -90,12 +87,8 @@ fn forward(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = linear_group(group, groups) * WORKGROUP * VECS + lane;
+fn backward(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) { out[i] = dy[i] * slope(x[i]); }

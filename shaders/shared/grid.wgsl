@@ -1,4 +1,11 @@
-// Where a workgroup stands in a grid that the host folded to two dimensions (Device.fold).
-fn linear_group(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-  return id.x + id.y * groups.x;
+// Where a thread stands: the inputs of every entry point whose grid the host folded to two dimensions
+// (Device.fold), because WebGPU limits the workgroups along one.
+struct Invocation {
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+}
+
+fn group_index(at: Invocation) -> u32 {
+  return at.group.x + at.group.y * at.groups.x;
 }

@@ -2,7 +2,8 @@
 // workgroup of their product. The sums and maxima below combine the threads of a row in a fixed
 // order; every thread gets the result. With one thread per row (CPU rasterisers, where a barrier
 // costs more than a row) they cost nothing.
-import package::shared::grid::linear_group;
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
 
 override THREADS_PER_ROW: u32 = 64u; // a power of two
 override ROWS_PER_GROUP: u32 = 4u;
@@ -11,12 +12,12 @@ override ROW_THREADS: u32 = 256u; // THREADS_PER_ROW * ROWS_PER_GROUP
 var<workgroup> row_scratch: array<f32, ROW_THREADS>;
 
 // The row this thread works on; the caller masks its stores where it is beyond the last one.
-fn row_index(group: vec3<u32>, groups: vec3<u32>, thread: u32) -> u32 {
-  return linear_group(group, groups) * ROWS_PER_GROUP + thread / THREADS_PER_ROW;
+fn row_index(at: Invocation) -> u32 {
+  return group_index(at) * ROWS_PER_GROUP + at.thread / THREADS_PER_ROW;
 }
 
-fn row_lane(thread: u32) -> u32 {
-  return thread % THREADS_PER_ROW;
+fn row_lane(at: Invocation) -> u32 {
+  return at.thread % THREADS_PER_ROW;
 }
 
 fn row_sum(value: f32, thread: u32) -> f32 {

@@ -27,7 +27,10 @@ export interface BagSource {
   readonly slides: readonly { readonly id: string; readonly rows: number }[];
   /** Width d of a patch feature. */
   readonly width: number;
-  /** The batches that `order` lists, each a list of slide indices; all patches without `sample`. */
+  /**
+   * The batches that `order` lists, each a list of slide indices; all patches without `sample`. Values must be finite,
+   * which the feature readers check: on the GPU a ReLU may turn a NaN into 0 unseen.
+   */
   batches(order: Iterable<readonly number[]>, sample?: PatchSample): AsyncIterable<PackedBags>;
 }
 

@@ -34,6 +34,7 @@ export async function explainNonFinite(
     generator.seek(generatorOffset);
     const spoilt = first ? [] : await nonFiniteGradients(model, bags, targets);
     if (first) where = ` The first non-finite value is in ${first}.`;
+    if (!first) where = ' Every single value is finite, but their norm overflows float32.';
     if (spoilt.length > 0) where = ` Not finite are the gradients of ${spoilt.join(', ')}.`;
     bags.features.dispose();
     bags.segments.dispose();

@@ -144,7 +144,8 @@ async function readOptional(path: string): Promise<Buffer | null> {
   try {
     return await readFile(path);
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw new HistogradError(
       'not-readable',
       `Cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,

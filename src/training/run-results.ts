@@ -151,39 +151,43 @@ async function readPredictions(path: string) {
   let genes: string[] | undefined;
   const byModel = new Map<string, FoldRows>();
   const parser = Papa.parse(Papa.NODE_STREAM_INPUT, { delimiter: ',', skipEmptyLines: true });
+  const take = (row: unknown): void => {
+    if (!Array.isArray(row)) return;
+    const [model, fold, slide, ...cells]: string[] = row;
+    if (!genes) {
+      if (model !== 'model' || fold !== 'fold' || slide !== 'slide') {
+        throw badRun(path, 'its header does not start with model,fold,slide');
+      }
+      genes = cells;
+      return;
+    }
+    const values = Float32Array.from(cells, Number);
+    const broken = cells.findIndex((cell, i) => cell === '' || !Number.isFinite(values[i]));
+    if (cells.length !== genes.length || broken >= 0 || model === undefined || fold === undefined) {
+      throw badRun(path, `the line of ${model}, ${fold}, ${slide} has a missing or wrong value`);
+    }
+    const folds = byModel.get(model) ?? new Map();
+    byModel.set(model, folds);
+    const rows = folds.get(fold) ?? { slides: [], rows: [] };
+    folds.set(fold, rows);
+    rows.slides.push(slide);
+    rows.rows.push(values);
+  };
+  // A pipeline whose source has ended reports its own abort instead of the consumer's error.
+  let problem: unknown;
   const consume = async (source: AsyncIterable<unknown>) => {
-    for await (const row of source) {
-      if (!Array.isArray(row)) continue;
-      const [model, fold, slide, ...cells]: string[] = row;
-      if (!genes) {
-        if (model !== 'model' || fold !== 'fold' || slide !== 'slide') {
-          throw badRun(path, 'its header does not start with model,fold,slide');
-        }
-        genes = cells;
-        continue;
-      }
-      const values = Float32Array.from(cells, Number);
-      const broken = cells.findIndex((cell, i) => cell === '' || !Number.isFinite(values[i]));
-      if (
-        cells.length !== genes.length ||
-        broken >= 0 ||
-        model === undefined ||
-        fold === undefined
-      ) {
-        throw badRun(path, `the line of ${model}, ${fold}, ${slide} has a missing or wrong value`);
-      }
-      const folds = byModel.get(model) ?? new Map();
-      byModel.set(model, folds);
-      const rows = folds.get(fold) ?? { slides: [], rows: [] };
-      folds.set(fold, rows);
-      rows.slides.push(slide);
-      rows.rows.push(values);
+    try {
+      for await (const row of source) take(row);
+    } catch (error) {
+      problem = error;
+      throw error;
     }
   };
   try {
     await pipeline(createReadStream(path), parser, consume);
   } catch (cause) {
-    throw cause instanceof HistogradError ? cause : readError(path, cause);
+    if (problem instanceof HistogradError) throw problem;
+    throw readError(path, cause);
   }
   return { genes: genes ?? [], byModel };
 }
