@@ -6,6 +6,7 @@
  * rejects a whole submission that names a destroyed buffer.
  */
 import { HistogradError } from '../errors.ts';
+import { formatBytes, outOfMemory } from './gpu-errors.ts';
 
 export interface PooledBuffer {
   readonly raw: GPUBuffer;
@@ -31,13 +32,6 @@ export function sizeClass(bytes: number): number {
   if (bytes <= 256) return 256;
   const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes - 1)) - 3);
   return Math.ceil(bytes / step) * step;
-}
-
-export function formatBytes(bytes: number): string {
-  if (bytes < 2 ** 10) return `${bytes} B`;
-  if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`;
-  if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }
 
 export class BufferPool {
@@ -146,12 +140,4 @@ export class BufferPool {
     );
     return { raw, bytes: size, id: this.#nextId++, lastRecording: 0 };
   }
-}
-
-function outOfMemory(purpose: string, size: number, live: number, pooled: number): HistogradError {
-  return new HistogradError(
-    'out-of-memory',
-    `${purpose}: the GPU is out of memory: ${formatBytes(size)} asked, ${formatBytes(live)} live, ${formatBytes(pooled)} pooled.`,
-    'Use fewer bags per step, sample patches (--max-patches) or split the genes (--gene-regime chunks:K).',
-  );
 }

@@ -17,7 +17,9 @@ import {
   chooseAdapter,
 } from './adapter.ts';
 import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
-import { entryPoint, type Kernel, type ParamValue, packParams, reflect } from './kernel.ts';
+import { deviceLost, fromGpuError } from './gpu-errors.ts';
+import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
+import { Pipelines } from './pipelines.ts';
 
 export interface DispatchRequest {
   /** Buffers by the name of the WGSL variable. */
@@ -34,12 +36,6 @@ export interface DeviceOptions {
   defaultLimits?: boolean;
   /** Kernels as tuned for this class of adapter, instead of the adapter's own; to test both anywhere. */
   tuning?: AdapterClass;
-}
-
-interface Pipeline {
-  readonly raw: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly id: number;
 }
 
 const RING_BYTES = 256 * 1024;
@@ -65,9 +61,7 @@ export class Device {
   readonly #ringBytes = new Uint8Array(RING_BYTES);
   readonly #ringView = new DataView(this.#ringBytes.buffer);
   readonly #align: number;
-  readonly #pipelines = new Map<string, Pipeline>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #bindGroupsOf = new Map<number, Set<string>>();
+  readonly #pipelines: Pipelines;
   readonly #staging: GPUBuffer[] = [];
   #ringUsed = 0;
   #encoder: GPUCommandEncoder | null = null;
@@ -105,13 +99,14 @@ export class Device {
     this.#pool = new BufferPool(
       raw,
       (error) => this.#fail(error),
-      (buffer) => this.#forgetBindGroups(buffer),
+      (buffer) => this.#pipelines.forget(buffer),
     );
     this.#ring = raw.createBuffer({
       label: 'parameters',
       size: RING_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
+    this.#pipelines = new Pipelines(raw, this.#ring, (error) => this.#fail(error));
     raw.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.#fail(fromGpuError(event.error));
@@ -167,14 +162,15 @@ export class Device {
     if (groups[0] * groups[1] * groups[2] === 0) return;
     const paramBytes = interface_.params?.bytes ?? 0;
     if (this.#ringUsed + paramBytes > RING_BYTES) this.flush();
-    const pipeline = this.#pipeline(kernel, entry, request.overrides ?? {});
+    const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
     const offsets: number[] = [];
     if (interface_.params) {
       packParams(kernel, interface_.params, request.params ?? {}, this.#ringView, this.#ringUsed);
       offsets.push(this.#ringUsed);
       this.#ringUsed = Math.ceil((this.#ringUsed + paramBytes) / this.#align) * this.#align;
     }
-    const bindGroup = this.#bindGroup(kernel, entry, pipeline, request.buffers);
+    const bindGroup = this.#pipelines.bindGroup(kernel, entry, pipeline, request.buffers);
+    for (const { name } of interface_.storage) this.#use(request.buffers[name]!);
     const pass = this.#openPass();
     pass.setPipeline(pipeline.raw);
     pass.setBindGroup(0, bindGroup, offsets);
@@ -340,153 +336,4 @@ export class Device {
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
   }
-
-  #pipeline(
-    kernel: Kernel,
-    entry: string,
-    overrides: Readonly<Record<string, number | boolean>>,
-  ): Pipeline {
-    const key = `${kernel.name}/${entry}${JSON.stringify(overrides)}`;
-    const found = this.#pipelines.get(key);
-    if (found) return found;
-    const known = reflect(kernel).overrides;
-    const constants: Record<string, number> = {};
-    for (const [name, value] of Object.entries(overrides)) {
-      if (!known.has(name)) {
-        throw new HistogradError(
-          'kernel-interface',
-          `Kernel ${kernel.name} has no override ${name} (it has: ${[...known].join(', ')}).`,
-          `Correct shaders/${kernel.name}.wgsl or the host code that calls it.`,
-        );
-      }
-      constants[name] = Number(value);
-    }
-    const { storage, params } = entryPoint(kernel, entry);
-    const label = `${kernel.name}/${entry}`;
-    this.raw.pushErrorScope('validation');
-    const layout = this.raw.createBindGroupLayout({
-      label,
-      entries: [
-        ...storage.map(({ binding, writable }) => ({
-          binding,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: writable ? ('storage' as const) : ('read-only-storage' as const) },
-        })),
-        ...(params
-          ? [
-              {
-                binding: params.binding,
-                visibility: GPUShaderStage.COMPUTE,
-                buffer: {
-                  type: 'uniform' as const,
-                  hasDynamicOffset: true,
-                  minBindingSize: params.bytes,
-                },
-              },
-            ]
-          : []),
-      ],
-    });
-    // Only the constants that this entry point reaches may be given; WebGPU ignores declared others.
-    const raw = this.raw.createComputePipeline({
-      label,
-      layout: this.raw.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: {
-        module: this.raw.createShaderModule({ label: kernel.name, code: kernel.code }),
-        entryPoint: entry,
-        constants,
-      },
-    });
-    this.raw.popErrorScope().then(
-      (error) => {
-        if (error) this.#fail(invalidKernel(label, overrides, error));
-      },
-      () => {},
-    );
-    const pipeline = { raw, layout, id: this.#pipelines.size };
-    this.#pipelines.set(key, pipeline);
-    return pipeline;
-  }
-
-  #bindGroup(
-    kernel: Kernel,
-    entry: string,
-    pipeline: Pipeline,
-    buffers: Readonly<Record<string, PooledBuffer>>,
-  ): GPUBindGroup {
-    const { storage, params } = entryPoint(kernel, entry);
-    let key = `${pipeline.id}`;
-    for (const { name } of storage) {
-      const buffer = buffers[name];
-      if (!buffer) {
-        throw new HistogradError(
-          'kernel-interface',
-          `Kernel ${kernel.name}/${entry}: no buffer was given for ${name}.`,
-          `Give buffers for ${storage.map((s) => s.name).join(', ')}.`,
-        );
-      }
-      this.#use(buffer);
-      key += `,${buffer.id}`;
-    }
-    const found = this.#bindGroups.get(key);
-    if (found) return found;
-    const limit = this.raw.limits.maxStorageBufferBindingSize;
-    const bindGroup = this.raw.createBindGroup({
-      label: `${kernel.name}/${entry}`,
-      layout: pipeline.layout,
-      entries: [
-        ...storage.map(({ name, binding }) => {
-          const buffer = buffers[name]!;
-          return { binding, resource: { buffer: buffer.raw, size: Math.min(buffer.bytes, limit) } };
-        }),
-        ...(params
-          ? [{ binding: params.binding, resource: { buffer: this.#ring, size: params.bytes } }]
-          : []),
-      ],
-    });
-    this.#bindGroups.set(key, bindGroup);
-    for (const { name } of storage) {
-      const { id } = buffers[name]!;
-      const keys = this.#bindGroupsOf.get(id);
-      if (keys) keys.add(key);
-      else this.#bindGroupsOf.set(id, new Set([key]));
-    }
-    return bindGroup;
-  }
-
-  #forgetBindGroups(buffer: PooledBuffer): void {
-    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key);
-    this.#bindGroupsOf.delete(buffer.id);
-  }
-}
-
-function deviceLost(reason: string): HistogradError {
-  return new HistogradError(
-    'device-lost',
-    `The GPU device was lost (${reason}).`,
-    'Start again; a training run goes on from its last checkpoint with --resume.',
-  );
-}
-
-function fromGpuError(error: { message: string }): HistogradError {
-  const code = /out.of.memory/i.test(error.message) ? 'out-of-memory' : 'gpu-error';
-  return new HistogradError(
-    code,
-    `The GPU reported: ${error.message}`,
-    code === 'out-of-memory'
-      ? 'Use fewer bags per step, sample patches (--max-patches) or split the genes (--gene-regime chunks:K).'
-      : 'This is a defect of histograd or of the driver: please report it with the output of `histograd doctor`.',
-  );
-}
-
-function invalidKernel(
-  label: string,
-  overrides: Readonly<Record<string, number | boolean>>,
-  error: { message: string },
-): HistogradError {
-  return new HistogradError(
-    'kernel-invalid',
-    `Kernel ${label} ${JSON.stringify(overrides)} was refused: ${error.message}`,
-    'This is a defect of histograd or of the driver: please report it with the output of `histograd doctor`.',
-  );
 }

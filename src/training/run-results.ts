@@ -184,7 +184,7 @@ async function readPredictions(path: string) {
     }
   };
   try {
-    await pipeline(createReadStream(path), parser, consume);
+    await pipeline(createReadStream(path, 'utf8'), parser, consume);
   } catch (cause) {
     if (problem instanceof HistogradError) throw problem;
     throw readError(path, cause);

@@ -1,0 +1,56 @@
+/** What the GPU reports late or cannot give, as errors that say what to do. */
+import { HistogradError } from '../errors.ts';
+
+const SMALLER =
+  'Use fewer bags per step, sample patches (--max-patches) or split the genes (--gene-regime chunks:K).';
+const DEFECT =
+  'This is a defect of histograd or of the driver: please report it with the output of `histograd doctor`.';
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 2 ** 10) return `${bytes} B`;
+  if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`;
+  if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
+
+export function deviceLost(reason: string): HistogradError {
+  return new HistogradError(
+    'device-lost',
+    `The GPU device was lost (${reason}).`,
+    'Start again; a training run goes on from its last checkpoint with --resume.',
+  );
+}
+
+export function fromGpuError(error: { message: string }): HistogradError {
+  const code = /out.of.memory/i.test(error.message) ? 'out-of-memory' : 'gpu-error';
+  return new HistogradError(
+    code,
+    `The GPU reported: ${error.message}`,
+    code === 'out-of-memory' ? SMALLER : DEFECT,
+  );
+}
+
+export function invalidKernel(
+  label: string,
+  overrides: Readonly<Record<string, number | boolean>>,
+  error: { message: string },
+): HistogradError {
+  return new HistogradError(
+    'kernel-invalid',
+    `Kernel ${label} ${JSON.stringify(overrides)} was refused: ${error.message}`,
+    DEFECT,
+  );
+}
+
+export function outOfMemory(
+  purpose: string,
+  size: number,
+  live: number,
+  pooled: number,
+): HistogradError {
+  return new HistogradError(
+    'out-of-memory',
+    `${purpose}: the GPU is out of memory: ${formatBytes(size)} asked, ${formatBytes(live)} live, ${formatBytes(pooled)} pooled.`,
+    SMALLER,
+  );
+}

@@ -1,0 +1,146 @@
+/** Pipelines and bind groups, each made once: making one costs up to ten times what a dispatch does. */
+import { HistogradError } from '../errors.ts';
+import type { PooledBuffer } from './buffer-pool.ts';
+import { invalidKernel } from './gpu-errors.ts';
+import { entryPoint, type Kernel, reflect } from './kernel.ts';
+
+interface Pipeline {
+  readonly raw: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly id: number;
+}
+
+export class Pipelines {
+  readonly #gpu: GPUDevice;
+  /** The uniform buffer that holds `params`, bound by dynamic offset. */
+  readonly #ring: GPUBuffer;
+  readonly #onError: (error: HistogradError) => void;
+  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroupsOf = new Map<number, Set<string>>();
+
+  constructor(gpu: GPUDevice, ring: GPUBuffer, onError: (error: HistogradError) => void) {
+    this.#gpu = gpu;
+    this.#ring = ring;
+    this.#onError = onError;
+  }
+
+  /** The pipeline of an entry point with these overrides; compiled once. */
+  pipeline(
+    kernel: Kernel,
+    entry: string,
+    overrides: Readonly<Record<string, number | boolean>>,
+  ): Pipeline {
+    const key = `${kernel.name}/${entry}${JSON.stringify(overrides)}`;
+    const found = this.#pipelines.get(key);
+    if (found) return found;
+    const known = reflect(kernel).overrides;
+    const constants: Record<string, number> = {};
+    for (const [name, value] of Object.entries(overrides)) {
+      if (!known.has(name)) {
+        throw new HistogradError(
+          'kernel-interface',
+          `Kernel ${kernel.name} has no override ${name} (it has: ${[...known].join(', ')}).`,
+          `Correct shaders/${kernel.name}.wgsl or the host code that calls it.`,
+        );
+      }
+      constants[name] = Number(value);
+    }
+    const { storage, params } = entryPoint(kernel, entry);
+    const label = `${kernel.name}/${entry}`;
+    this.#gpu.pushErrorScope('validation');
+    const layout = this.#gpu.createBindGroupLayout({
+      label,
+      entries: [
+        ...storage.map(({ binding, writable }) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: writable ? ('storage' as const) : ('read-only-storage' as const) },
+        })),
+        ...(params
+          ? [
+              {
+                binding: params.binding,
+                visibility: GPUShaderStage.COMPUTE,
+                buffer: {
+                  type: 'uniform' as const,
+                  hasDynamicOffset: true,
+                  minBindingSize: params.bytes,
+                },
+              },
+            ]
+          : []),
+      ],
+    });
+    const raw = this.#gpu.createComputePipeline({
+      label,
+      layout: this.#gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: {
+        module: this.#gpu.createShaderModule({ label: kernel.name, code: kernel.code }),
+        entryPoint: entry,
+        constants,
+      },
+    });
+    this.#gpu.popErrorScope().then(
+      (error) => {
+        if (error) this.#onError(invalidKernel(label, overrides, error));
+      },
+      () => {},
+    );
+    const pipeline = { raw, layout, id: this.#pipelines.size };
+    this.#pipelines.set(key, pipeline);
+    return pipeline;
+  }
+
+  /** The bind group of these buffers, by the names of the WGSL variables; made once. */
+  bindGroup(
+    kernel: Kernel,
+    entry: string,
+    pipeline: Pipeline,
+    buffers: Readonly<Record<string, PooledBuffer>>,
+  ): GPUBindGroup {
+    const { storage, params } = entryPoint(kernel, entry);
+    let key = `${pipeline.id}`;
+    for (const { name } of storage) {
+      const buffer = buffers[name];
+      if (!buffer) {
+        throw new HistogradError(
+          'kernel-interface',
+          `Kernel ${kernel.name}/${entry}: no buffer was given for ${name}.`,
+          `Give buffers for ${storage.map((s) => s.name).join(', ')}.`,
+        );
+      }
+      key += `,${buffer.id}`;
+    }
+    const found = this.#bindGroups.get(key);
+    if (found) return found;
+    const limit = this.#gpu.limits.maxStorageBufferBindingSize;
+    const bindGroup = this.#gpu.createBindGroup({
+      label: `${kernel.name}/${entry}`,
+      layout: pipeline.layout,
+      entries: [
+        ...storage.map(({ name, binding }) => {
+          const buffer = buffers[name]!;
+          return { binding, resource: { buffer: buffer.raw, size: Math.min(buffer.bytes, limit) } };
+        }),
+        ...(params
+          ? [{ binding: params.binding, resource: { buffer: this.#ring, size: params.bytes } }]
+          : []),
+      ],
+    });
+    this.#bindGroups.set(key, bindGroup);
+    for (const { name } of storage) {
+      const { id } = buffers[name]!;
+      const keys = this.#bindGroupsOf.get(id);
+      if (keys) keys.add(key);
+      else this.#bindGroupsOf.set(id, new Set([key]));
+    }
+    return bindGroup;
+  }
+
+  /** Drops the bind groups of a buffer that is destroyed. */
+  forget(buffer: PooledBuffer): void {
+    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key);
+    this.#bindGroupsOf.delete(buffer.id);
+  }
+}

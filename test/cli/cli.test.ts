@@ -1,0 +1,282 @@
+import { existsSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseSafetensors } from '../../src/data/safetensors.ts';
+import { GENES } from '../training/example.ts';
+import { appeared, buildCommand, cohortOnDisk, histograd } from './command.ts';
+
+let folder: string;
+let cohort: string[];
+let features: string;
+beforeAll(async () => {
+  await buildCommand();
+  ({ folder, flags: cohort } = await cohortOnDisk());
+  features = join(folder, 'features');
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+const small = [
+  '--set',
+  'direct-abmil.hidden=8',
+  '--set',
+  'direct-abmil.attention=4',
+  '--lr',
+  '0.01',
+];
+
+function train(out: string, ...more: string[]): string[] {
+  return ['train', ...cohort, ...small, '--folds', '2', '--out', join(folder, out), ...more];
+}
+
+describe('train, evaluate, predict', () => {
+  const run = () => join(folder, 'run');
+  const model = () => join(run(), 'direct-abmil/fold-0/all/best.safetensors');
+
+  it('trains: a run folder with config, environment, predictions, report; scores as JSON', async () => {
+    const { code, out, err } = await histograd(
+      train('run', '--model', 'direct-abmil,ridge', '--epochs', '3', '--feature-scale', '--json'),
+    );
+    expect(err).not.toMatch(/histograd:/);
+    expect(code).toBe(0);
+    const summary = JSON.parse(out);
+    expect(summary.models.map((m: { name: string }) => m.name)).toEqual([
+      'Direct-ABMIL',
+      'Ridge (floor)',
+    ]);
+    expect(summary.models[1].scores.meanPearson).toBeGreaterThan(0.5);
+    expect(summary.models[0].modelsTrained).toBe(2);
+    const config = JSON.parse(await readFile(join(run(), 'config.json'), 'utf8'));
+    expect(config).toMatchObject({ folds: 2, featureScale: 'zscore', seed: 0 });
+    const environment = JSON.parse(await readFile(join(run(), 'environment.json'), 'utf8'));
+    expect(Object.keys(environment)).toEqual(
+      expect.arrayContaining(['adapter', 'node', 'webgpu', 'seed', 'date']),
+    );
+    const csv = (await readFile(join(run(), 'predictions.csv'), 'utf8')).trimEnd().split('\n');
+    expect(csv[0]).toBe(`model,fold,slide,${GENES.join(',')}`);
+    expect(csv).toHaveLength(1 + 3 * 12);
+    expect(await readFile(join(run(), 'report.html'), 'utf8')).toContain('Direct-ABMIL');
+    const log = await readFile(join(run(), 'direct-abmil/fold-0/all/metrics.jsonl'), 'utf8');
+    expect(log).toContain('"validationPearson"');
+  });
+
+  it('refuses to write over a run', async () => {
+    const { code, err } = await histograd(train('run', '--model', 'ridge'));
+    expect(code).toBe(1);
+    expect(err).toContain('already holds a run');
+    expect(err).not.toContain('    at ');
+  });
+
+  it('evaluates the run again: the same scores from its predictions', async () => {
+    const before = await readFile(join(run(), 'summary.json'), 'utf8');
+    await rm(join(run(), 'report.html'));
+    const { code, out } = await histograd(['evaluate', run()]);
+    expect(code).toBe(0);
+    expect(out).toContain('Ridge (floor)');
+    expect(await readFile(join(run(), 'summary.json'), 'utf8')).toBe(before);
+    expect(existsSync(join(run(), 'report.html'))).toBe(true);
+  });
+
+  it('evaluates a model on a labelled cohort', async () => {
+    const out = join(folder, 'evaluated');
+    const result = await histograd([
+      'evaluate',
+      '--checkpoint',
+      model(),
+      ...cohort,
+      '--out',
+      out,
+      '--json',
+    ]);
+    expect(result.code).toBe(0);
+    expect(JSON.parse(result.out).models[0].scores.mse).toBeGreaterThan(0);
+    expect(existsSync(join(out, 'report.html'))).toBe(true);
+  });
+
+  it('predicts: what training predicted for its test slides; attention and patch maps', async () => {
+    const csv = join(folder, 'predicted.csv');
+    const [attention, patches] = [join(folder, 'attention'), join(folder, 'patches')];
+    const { code } = await histograd([
+      ...[
+        'predict',
+        '--checkpoint',
+        model(),
+        '--features',
+        features,
+        '--out',
+        csv,
+        '--genes',
+        'G3,G1',
+      ],
+      ...['--attention', attention, '--patches', patches],
+    ]);
+    expect(code).toBe(0);
+    const rows = (await readFile(csv, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((row) => row.split(','));
+    expect(rows[0]).toEqual(['slide', 'G3', 'G1']);
+    expect(rows).toHaveLength(13);
+    const trained = (await readFile(join(run(), 'predictions.csv'), 'utf8'))
+      .split('\n')
+      .map((row) => row.split(','));
+    const known = trained.filter(([name, fold]) => name === 'Direct-ABMIL' && fold === 'fold-0');
+    expect(known).toHaveLength(6);
+    for (const [, , slide, ...values] of known) {
+      const row = rows.find(([id]) => id === slide)!;
+      expect(Number(row[1])).toBeCloseTo(Number(values[3]), 4);
+      expect(Number(row[2])).toBeCloseTo(Number(values[1]), 4);
+    }
+    const weights = (await readFile(join(attention, 'S0.csv'), 'utf8')).trimEnd().split('\n');
+    expect(weights[0]).toBe('patch,x,y,weight');
+    const sum = weights.slice(1).reduce((total, row) => total + Number(row.split(',')[3]), 0);
+    expect(sum).toBeCloseTo(1, 4);
+    const { tensors, metadata } = parseSafetensors(
+      await readFile(join(patches, 'S0.safetensors')),
+      'S0',
+    );
+    expect(tensors.get('expression')!.shape).toEqual([weights.length - 1, 2]);
+    expect(metadata.genes).toBe('["G3","G1"]');
+  });
+
+  it.each([
+    ['a file that is no model', 'expression.csv', 'is not a safetensors file'],
+    [
+      'a checkpoint for resuming',
+      'run/direct-abmil/fold-0/all/checkpoint.safetensors',
+      'not a trained histograd model',
+    ],
+    ['a missing file', 'none.safetensors', 'none.safetensors'],
+  ])('predict with %s', async (_, file, text) => {
+    const result = await histograd([
+      ...[
+        'predict',
+        '--checkpoint',
+        join(folder, file),
+        '--features',
+        features,
+        '--out',
+        join(folder, 'x.csv'),
+      ],
+    ]);
+    expect(result.code).toBe(1);
+    expect(result.err).toContain(text);
+    expect(existsSync(join(folder, 'x.csv'))).toBe(false);
+  });
+
+  it('predict with an unknown gene: names the nearest', async () => {
+    const args = [
+      'predict',
+      '--checkpoint',
+      model(),
+      '--features',
+      features,
+      '--out',
+      join(folder, 'x.csv'),
+    ];
+    const { code, err } = await histograd([...args, '--genes', 'G1,G9']);
+    expect(code).toBe(1);
+    expect(err).toContain('G9');
+  });
+});
+
+describe('interruption', () => {
+  const long = [
+    '--model',
+    'direct-abmil',
+    '--epochs',
+    '60',
+    '--patience',
+    '60',
+    '--checkpoint-steps',
+    '2',
+  ];
+  const parts = (run: string, fold: string, file: string) =>
+    join(folder, run, 'direct-abmil', fold, 'all', file);
+
+  it('Ctrl-C checkpoints, says how to resume, exits with 130; SIGKILL loses nothing either; the bits are the same', async () => {
+    expect((await histograd(train('whole', ...long))).code).toBe(0);
+
+    const stopped = await histograd(train('parts', ...long), async (child) => {
+      await appeared(parts('parts', 'fold-0', 'checkpoint.safetensors'));
+      child.kill('SIGINT');
+    });
+    expect(stopped.code).toBe(130);
+    expect(stopped.err).toContain('--resume');
+    expect(existsSync(parts('parts', 'fold-0', 'predictions.safetensors'))).toBe(false);
+
+    const killed = await histograd(train('parts', ...long, '--resume'), async (child) => {
+      await appeared(parts('parts', 'fold-1', 'checkpoint.safetensors'));
+      child.kill('SIGKILL');
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(existsSync(parts('parts', 'fold-0', 'predictions.safetensors'))).toBe(true);
+    expect(existsSync(parts('parts', 'fold-1', 'predictions.safetensors'))).toBe(false);
+
+    const resumed = await histograd(train('parts', ...long, '--resume'));
+    expect(resumed.err).not.toMatch(/histograd:/);
+    expect(resumed.code).toBe(0);
+    for (const fold of ['fold-0', 'fold-1']) {
+      for (const file of ['best.safetensors', 'metrics.jsonl']) {
+        const [a, b] = ['whole', 'parts'].map((run) => parts(run, fold, file));
+        expect(Buffer.compare(await readFile(a!), await readFile(b!)), `${fold}/${file}`).toBe(0);
+      }
+    }
+    const [a, b] = ['whole', 'parts'].map((run) => join(folder, run, 'predictions.csv'));
+    expect(await readFile(b!, 'utf8')).toBe(await readFile(a!, 'utf8'));
+  }, 120_000);
+
+  it('resuming with other options is refused', async () => {
+    const { code, err } = await histograd(train('whole', ...long, '--resume', '--epochs', '61'));
+    expect(code).toBe(1);
+    expect(err).toContain('another epochs: 60 there, 61 now');
+  });
+});
+
+describe('usage', () => {
+  it.each([
+    [['train', '--modle', 'knn'], 2, 'Did you mean --model?'],
+    [['trian'], 2, 'Did you mean train?'],
+    [['predict'], 2, '--checkpoint'],
+    [['train', '--model', 'direct-abmill', '--out', 'x'], 2, 'did you mean direct-abmil'],
+    [
+      ['train', '--model', 'knn', '--features', 'f', '--expression', 'e'],
+      2,
+      'out (--out) is missing',
+    ],
+    [['evaluate'], 2, 'nothing to evaluate'],
+    [['doctor', '--adapter', 'cuda'], 2, 'auto, hardware, lavapipe, swiftshader'],
+    [['evaluate', 'no-such-run'], 1, 'holds no finished run'],
+    [['--help'], 0, ''],
+  ] as const)('%j exits with %i', async (args, code, text) => {
+    const result = await histograd(args);
+    expect(result.err).toContain(text);
+    expect(result.code).toBe(code);
+  });
+
+  it('--version is the package version', async () => {
+    const { version } = JSON.parse(
+      await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
+    );
+    expect((await histograd(['--version'])).out.trim()).toBe(version);
+  });
+
+  it('doctor prints JSON', async () => {
+    const { code, out } = await histograd(['doctor', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ ok: true, computeCheck: 'passed' });
+  });
+
+  it('features that do not belong to the model', async () => {
+    const wide = await histograd(train('other', '--model', 'knn', '--genes', 'top:2', '--quiet'));
+    expect(wide.code).toBe(0);
+    expect(wide.out).toBe('');
+    await writeFile(join(folder, 'genes.txt'), 'G1\nG7\n');
+    const unknown = await histograd(
+      train('unknown', '--model', 'knn', '--genes', join(folder, 'genes.txt')),
+    );
+    expect(unknown.code).toBe(1);
+    expect(unknown.err).toContain('G7');
+    expect(existsSync(join(folder, 'unknown'))).toBe(false);
+  });
+});

@@ -1,0 +1,91 @@
+/** Runs the built command in a process of its own, on a small cohort in a temporary folder. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import Papa from 'papaparse';
+import { serializeSafetensors } from '../../src/data/safetensors.ts';
+import { exampleCohort, GENES } from '../training/example.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CLI = join(ROOT, 'dist/node/cli.js');
+
+/** Builds the command from the sources as they are now (about a second). */
+export async function buildCommand(): Promise<void> {
+  const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
+  const options = { cwd: ROOT, env: { ...process.env, NODE_ENV: 'production' } };
+  await promisify(execFile)(
+    process.execPath,
+    [vite, 'build', '--mode', 'node', '--logLevel', 'error'],
+    options,
+  );
+}
+
+export interface Outcome {
+  /** Exit status; null when a signal ended it. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  out: string;
+  err: string;
+}
+
+/** @param watch is given the process once it runs, to signal it */
+export async function histograd(
+  args: readonly string[],
+  watch?: (process: ChildProcess) => Promise<void>,
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  const ended = new Promise<Outcome>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+  });
+  await watch?.(child);
+  return ended;
+}
+
+/** Waits for a file to appear. */
+export async function appeared(path: string): Promise<void> {
+  for (let i = 0; i < 10_000; i++) {
+    if (existsSync(path)) return;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  throw new Error(`${path} did not appear`);
+}
+
+/** Writes the example cohort as files; returns the flags that name them, and the temporary folder. */
+export async function cohortOnDisk(): Promise<{ folder: string; flags: string[] }> {
+  const folder = await mkdtemp(join(tmpdir(), 'histograd-cli-'));
+  const features = join(folder, 'features');
+  await mkdir(features);
+  const { source, bags, targets } = exampleCohort(12);
+  for (const [i, { features: data, rows, width }] of bags.entries()) {
+    const coords = Float32Array.from({ length: 2 * rows }, (_, at) => 256 * at);
+    const file = serializeSafetensors({
+      features: { shape: [rows, width], data },
+      coords: { shape: [rows, 2], data: coords },
+    });
+    await writeFile(join(features, `S${i}.safetensors`), file);
+  }
+  const table = source.slides.map(({ id }, i) => [
+    id,
+    ...targets.slice(i * GENES.length, (i + 1) * GENES.length),
+  ]);
+  await writeFile(join(folder, 'expression.csv'), Papa.unparse([['slide', ...GENES], ...table]));
+  const patients = source.slides.map(({ id }, i) => [id, `P${i >> 1}`]);
+  await writeFile(join(folder, 'patients.csv'), Papa.unparse([['slide', 'patient'], ...patients]));
+  const flags = [
+    ...['--features', features, '--expression', join(folder, 'expression.csv')],
+    ...['--patients', join(folder, 'patients.csv')],
+  ];
+  return { folder, flags };
+}

@@ -1,0 +1,111 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { optionsOf, readTrainConfig } from '../../src/cli/train-config.ts';
+import { failure } from '../training/example.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'histograd-config-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const needed = { features: 'f', expression: 'e', model: 'all', out: 'o' };
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+describe('readTrainConfig', () => {
+  it('reads YAML and JSON; flags win', async () => {
+    const yaml = await file(
+      'a.yaml',
+      'features: f\nexpression: e\nout: o\nmodel: knn\nepochs: 7\nset: {knn: {k: 9}}\n',
+    );
+    const json = await file(
+      'a.json',
+      '{"features":"f","expression":"e","out":"o","model":["knn"],"epochs":7}',
+    );
+    for (const config of [yaml, json]) {
+      expect(await readTrainConfig({ config })).toMatchObject({
+        model: ['knn'],
+        epochs: 7,
+        validationFraction: 0.1,
+      });
+      expect(await readTrainConfig({ config, epochs: 3 })).toMatchObject({ epochs: 3 });
+    }
+    const merged = await readTrainConfig({ config: yaml, set: ['knn.metric=cosine'] });
+    expect(merged.set).toEqual({ knn: { k: 9, metric: 'cosine' } });
+  });
+
+  it('gives each model its defaults, the options of the run, and its own', async () => {
+    const config = await readTrainConfig({
+      ...needed,
+      lr: 0.5,
+      set: ['contrastive.lr=0.25', 'contrastive.hidden=16'],
+    });
+    expect(config.model).toHaveLength(5);
+    expect(optionsOf(config, 'direct-abmil').options).toMatchObject({
+      lr: 0.5,
+      batchSize: 8,
+      weightDecay: 1e-5,
+    });
+    const { options, modelOptions } = optionsOf(config, 'contrastive');
+    expect(options).toMatchObject({ lr: 0.25, batchSize: 64, warmupEpochs: 5, schedule: 'cosine' });
+    expect(modelOptions).toMatchObject({ hidden: 16, temperature: 0.01 });
+  });
+
+  it.each([
+    [{ epoch: 5 }, 'there is no option epoch (did you mean epochs'],
+    [{ epochs: 'five' }, 'epochs (--epochs) must be a number, found "five"'],
+    [{ epochs: 2.5 }, 'epochs (--epochs) must be a whole number'],
+    [{ lr: -1 }, 'lr (--lr)'],
+    [{ batchSize: 0 }, 'batchSize (--batch-size)'],
+    [{ schedule: 'step' }, 'schedule (--schedule) must be one of constant, cosine, found "step"'],
+    [{ transform: 'ln' }, 'log2, log10, none'],
+    [{ model: 'direct-abmi' }, 'did you mean direct-abmil'],
+    [{ out: undefined }, 'out (--out) is missing'],
+    [{ folds: 3, splits: 's.csv' }, 'exclude each other'],
+    [{ set: ['knn'] }, 'not of the form model.option=value'],
+    [{ set: ['knn.kk=3'] }, 'knn has no option kk (did you mean k'],
+    [{ set: ['knn.k=many'] }, 'knn.k must be a number, found "many"'],
+    [{ set: ['cnn.k=3'] }, 'cnn'],
+    [{ set: ['knn.lr=-3'], model: 'knn' }, 'lr (--lr)'],
+  ])('refuses %j', async (flags, text) => {
+    const error = await failure(
+      readTrainConfig({ ...needed, ...flags }).then((config) => optionsOf(config, 'knn')),
+    );
+    expect(error.code).toBe('usage');
+    expect(error.message).toContain(text);
+  });
+
+  it.each([
+    ['list.yaml', '- 1\n- 2\n', 'bad-config', 'found a list'],
+    ['broken.json', '{"epochs": ', 'bad-config', 'neither JSON nor YAML'],
+    [
+      'unknown.yaml',
+      'features: f\nexpression: e\nout: o\nmodel: knn\nepoch: 3\n',
+      'usage',
+      'unknown.yaml',
+    ],
+  ])('a bad file: %s', async (name, text, code, message) => {
+    const error = await failure(readTrainConfig({ config: await file(name, text) }));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(message);
+  });
+
+  it('a missing file', async () => {
+    expect((await failure(readTrainConfig({ config: join(folder, 'no.yaml') }))).code).toBe(
+      'no-file',
+    );
+  });
+
+  it('a bad gene regime', async () => {
+    expect((await failure(readTrainConfig({ ...needed, geneRegime: 'each' }))).message).toContain(
+      'chunks:K',
+    );
+  });
+});
