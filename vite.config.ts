@@ -7,6 +7,14 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
   existsSync,
 );
 
+/** The embedded driver is built for this platform only. */
+const EMBEDDED = process.platform === 'linux' && process.arch === 'x64';
+
+if (process.env.VITEST) {
+  if (!CHROMIUM) console.warn('No Chromium found: the browser project is left out.');
+  if (!EMBEDDED) console.warn('Not x64 Linux: the swiftshader project is left out.');
+}
+
 /** Tests that run on every adapter and in the browser; the others need Node or are slow. */
 const ENGINE_TESTS = ['test/{gpu,tensor,autograd,ops,nn,optim,models}/**/*.test.ts'];
 /** On the embedded software driver barriers cost 10-25x, so it runs this named subset. */
@@ -55,17 +63,21 @@ export default defineConfig(({ mode }) => {
             isolate: false,
           },
         },
-        {
-          extends: true,
-          test: {
-            name: 'swiftshader',
-            include: SWIFTSHADER_SUBSET,
-            exclude: ['test/**/*.browser.test.ts'],
-            pool: 'forks',
-            isolate: false,
-            env: { HISTOGRAD_ADAPTER: 'swiftshader' },
-          },
-        },
+        ...(EMBEDDED
+          ? [
+              {
+                extends: true as const,
+                test: {
+                  name: 'swiftshader',
+                  include: SWIFTSHADER_SUBSET,
+                  exclude: ['test/**/*.browser.test.ts'],
+                  pool: 'forks' as const,
+                  isolate: false,
+                  env: { HISTOGRAD_ADAPTER: 'swiftshader' },
+                },
+              },
+            ]
+          : []),
         ...(CHROMIUM
           ? [
               {
