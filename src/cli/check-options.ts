@@ -20,7 +20,7 @@ export function checkOptions<T>(schema: z.ZodType<T>, values: unknown, where: st
 }
 
 /** `maxPatches` as a flag. */
-export function flagName(key: string): string {
+function flagName(key: string): string {
   return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 

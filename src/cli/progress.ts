@@ -28,6 +28,7 @@ export function talk({ quiet = false, json = false }): Talk {
 /** Progress over all models of a run, in optimiser steps. */
 export class RunProgress {
   readonly #bar: SingleBar | null;
+  readonly #total: number;
   readonly #started = performance.now();
   /** Steps of models that are done, as planned (early stopping saves some). */
   #done = 0;
@@ -52,7 +53,6 @@ export class RunProgress {
     this.#bar?.start(totalSteps, 0, { name: '', epoch: '', loss: '-', rate: '-', left: '-' });
     this.#total = totalSteps;
   }
-  readonly #total: number;
 
   update(name: string, { step, epoch, epochs, loss }: TrainProgress): void {
     // A resumed model starts at a step it did not take now.

@@ -30,9 +30,13 @@ export async function stBagsCommand(flags: Readonly<Record<string, unknown>>): P
   });
   const { bags, genes, features } = summary;
   say(`${bags} bags, ${genes} genes, features of width ${features} in ${options.out}`);
-  const splits = summary.sectionFolds.length > 0 ? 'section' : 'patient';
+  // Sections of one patient count as patients of their own where one of them is left out.
+  const groups =
+    summary.patientFolds.length > 0
+      ? `--patients ${options.out}/patients.csv --splits ${options.out}/splits-patient.csv`
+      : `--patient-pattern '^(.+)_x' --splits ${options.out}/splits-section.csv`;
   say(`\nNext:
   histograd train --features ${options.out}/features --expression ${options.out}/expression.csv \\
-    --patients ${options.out}/patients.csv --splits ${options.out}/splits-${splits}.csv \\
+    ${groups} \\
     --transform log2 --feature-scale zscore --model all --out runs/st`);
 }

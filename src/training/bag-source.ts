@@ -16,7 +16,7 @@ export interface PackedBags {
 }
 
 /** Which random patches of each bag to take: a pure function of seed, epoch and slide. */
-export interface PatchSample {
+interface PatchSample {
   readonly maxPatches: number;
   readonly seed: number;
   readonly epoch: number;

@@ -10,7 +10,7 @@ import type { ModelReport, ReportData } from '../report/types.ts';
 import { RUN_FILES } from './run-folder.ts';
 
 /** A model's scores; correlations that are undefined are null. */
-export interface Scores {
+interface Scores {
   meanPearson: number | null;
   pooledMeanPearson: number | null;
   genesAbove04: number;
@@ -46,7 +46,7 @@ export function summarise({
   };
 }
 
-export function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): Scores {
+function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): Scores {
   const { meanPearson, pooled, genesAbove, pam50, mse, mae } = evaluatePredictions({
     genes,
     folds,

@@ -57,7 +57,7 @@ describe('train, evaluate, predict', () => {
     expect(csv).toHaveLength(1 + 3 * 12);
     expect(await readFile(join(run(), 'report.html'), 'utf8')).toContain('Direct-ABMIL');
     const log = await readFile(join(run(), 'direct-abmil/fold-0/all/metrics.jsonl'), 'utf8');
-    expect(log).toContain('"validationPearson"');
+    expect(log).toContain('"validationLoss"');
   });
 
   it('refuses to write over a run', async () => {
@@ -140,7 +140,7 @@ describe('train, evaluate, predict', () => {
   });
 
   it.each([
-    ['a file that is no model', 'expression.csv', 'is not a safetensors file'],
+    ['a file that is no model', 'expression.csv', 'is not a valid safetensors file'],
     [
       'a checkpoint for resuming',
       'run/direct-abmil/fold-0/all/checkpoint.safetensors',
