@@ -1,44 +1,29 @@
 // Trains a small Direct-ABMIL model on random bags, with histograd as a library.
-import {
-  AdamW,
-  backward,
-  clipGradNorm,
-  Device,
-  DIRECT_ABMIL,
-  DirectAbmil,
-  Generator,
-  normal,
-  Segments,
-  scope,
-} from 'histograd';
+import * as hg from 'histograd';
 
-const device = await Device.open(); // a GPU, or the best software adapter there is
-const generator = new Generator(1); // all randomness: weights, data, dropout
-const sizes = { width: 64, genes: 10 };
-const model = new DirectAbmil({ device, generator }, sizes, {
-  ...DIRECT_ABMIL,
-  hidden: 32,
-  attention: 16,
-});
+const device = await hg.Device.open(); // a GPU, or the best software adapter there is
+const context = { device, generator: new hg.Generator(1) }; // all randomness comes from here
+const model = hg.createModel('direct-abmil', context, { width: 64, genes: 10 }, { hidden: 32 });
 const bags = {
-  features: normal(device, [50, sizes.width], generator.next()), // all patches of all bags
-  segments: Segments.ofLengths(device, [20, 5, 25]), // three slides of 20, 5 and 25 patches
+  features: hg.normal(device, [50, 64], context.generator.next()), // patches of all slides
+  segments: hg.Segments.ofLengths(device, [20, 5, 25]), // three slides of 20, 5 and 25 patches
 };
-const targets = normal(device, [3, sizes.genes], generator.next());
-const optimizer = new AdamW(model.namedParameters(), { lr: 3e-3 });
-for (let step = 0; step < 100; step++) {
-  const loss = scope(() => {
+const targets = hg.normal(device, [3, 10], context.generator.next());
+const parameters = model.namedParameters();
+const optimizer = new hg.AdamW(parameters, { lr: 3e-3 });
+for (let step = 1; step <= 100; step++) {
+  const loss = hg.scope(() => {
     optimizer.zeroGrad();
     const loss = model.loss(bags, targets);
-    backward(loss);
-    optimizer.step(clipGradNorm(model.namedParameters().values(), 1));
+    hg.backward(loss);
+    optimizer.step(hg.clipGradNorm(parameters.values(), 1));
     return loss; // everything else that the step created is freed here
   });
-  if (step % 20 === 0 || step === 99)
-    console.log(`step ${step}: loss ${(await loss.item()).toFixed(4)}`);
+  if (step === 1 || step % 20 === 0) console.log(`step ${step}: loss ${await loss.item()}`);
   loss.dispose();
 }
+
 const { expression, attention } = await model.eval().predict(bags);
-console.log('expression of the first slide:', expression.slice(0, sizes.genes));
-console.log('attention of its first patches:', attention.slice(0, 5));
+console.log('expression of the first slide:', expression.slice(0, 10));
+console.log('attention of its first patches:', attention?.slice(0, 5));
 device.close();

@@ -47,9 +47,14 @@ fn sigmoid4(v: vec4<f32>) -> vec4<f32> {
   return 1.0 / (1.0 + exp(-v));
 }
 
+// Below zero and not NaN, by the bits: a driver may turn select(v, 0, v < 0) into max(v, 0), which loses a NaN.
+fn negative(v: vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(v) ^ vec4<u32>(0x80000000u)) <= vec4<u32>(0x7f800000u);
+}
+
 fn value(v: vec4<f32>) -> vec4<f32> {
   switch (OP) {
-    case RELU: { return select(v, vec4<f32>(0.0), v < vec4<f32>(0.0)); }
+    case RELU: { return select(v, vec4<f32>(0.0), negative(v)); }
     case GELU: { return 0.5 * v * (1.0 + erf4(v * 0.70710678)); }
     case TANH: { return tanh4(v); }
     case SIGMOID: { return sigmoid4(v); }

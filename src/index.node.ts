@@ -8,3 +8,5 @@ export { readFeatureShape, readFeatures } from './data/node/read-features.ts';
 export { makeStBags, type StBagsOptions } from './data/node/st-bags.ts';
 export { kFoldSplits, leaveOnePatientOut, type Split, splitsFromCsv } from './data/splits.ts';
 export * from './index.ts';
+export { cohortSource } from './training/cohort-source.ts';
+export { openRunFolder } from './training/run-folder.ts';

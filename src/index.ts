@@ -66,3 +66,8 @@ export { type Draw, Generator, normal, uniform } from './tensor/random.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { Segments } from './tensor/segments.ts';
 export { type DType, type Shape, Tensor, type TensorData } from './tensor/tensor.ts';
+export type { BagSource } from './training/bag-source.ts';
+export { type CrossValidation, crossValidate } from './training/cross-validate.ts';
+export { TRAIN_DEFAULTS, type TrainOptions, type TrainTask } from './training/task.ts';
+export { type TrainResult, train } from './training/train.ts';
+export { parseModel, serializeModel } from './training/trained-model.ts';

@@ -20,7 +20,10 @@ export class Generator {
   readonly seed: readonly [number, number];
   #offset: number;
 
-  /** @param seed an integer up to 2^53; @param offset how many draws were made before (to resume) */
+  /**
+   * @param seed an integer up to 2^53
+   * @param offset number of the first draw
+   */
   constructor(seed: number, offset = 0) {
     this.seed = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
     this.#offset = offset;
@@ -29,6 +32,11 @@ export class Generator {
   /** Draws made so far. */
   get offset(): number {
     return this.#offset;
+  }
+
+  /** Goes to a draw number, so that a resumed run draws what the first one would have drawn. */
+  seek(offset: number): void {
+    this.#offset = offset;
   }
 
   next(): Draw {

@@ -9,7 +9,7 @@ import type { ExpressionModel } from '../models/model.ts';
 import type { StateTensor } from '../nn/module.ts';
 import type { AdamW } from '../optim/adamw.ts';
 import type { CurvePoint } from '../report/types.ts';
-import type { SeekableGenerator } from './seekable-generator.ts';
+import type { Generator } from '../tensor/random.ts';
 import type { TrainTask } from './task.ts';
 import { readScales, type Scales, scaleTensors, stateTensor } from './trained-model.ts';
 
@@ -38,7 +38,7 @@ export interface Progress {
 export interface TrainingState {
   readonly model: ExpressionModel;
   readonly optimizer: AdamW;
-  readonly generator: SeekableGenerator;
+  readonly generator: Generator;
   scales: Scales;
   progress: Progress;
   best: ReadonlyMap<string, StateTensor> | null;

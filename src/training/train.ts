@@ -11,6 +11,7 @@ import { AdamW } from '../optim/adamw.ts';
 import { clipGradNorm } from '../optim/grad-norm.ts';
 import { scheduleFactor } from '../optim/schedule.ts';
 import type { CurvePoint } from '../report/types.ts';
+import { Generator } from '../tensor/random.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type PackedBags, packWholeBags } from './bag-source.ts';
@@ -25,7 +26,6 @@ import {
 import { LossMonitor, type StepRecord, type StepResult } from './loss-monitor.ts';
 import { explainNonFinite } from './non-finite.ts';
 import { applyScale, fitFeatureScale } from './scaling.ts';
-import { SeekableGenerator } from './seekable-generator.ts';
 import type { TrainTask } from './task.ts';
 import type { TrainedModel } from './trained-model.ts';
 import { trainingSet, validate } from './validate.ts';
@@ -80,7 +80,7 @@ class Training {
 
   static async open(task: TrainTask): Promise<Training> {
     const { device, source, genes, options, modelOptions, kind, record } = task;
-    const generator = new SeekableGenerator(options.seed);
+    const generator = new Generator(options.seed);
     const sizes = { width: source.width, genes: genes.length };
     const model = createModel(kind, { device, generator }, sizes, modelOptions);
     try {

@@ -64,7 +64,11 @@ describe('backward', () => {
     expect(device.counts.dispatches - dispatches).toBe(2);
     expect(await gradOf(weight)).toEqual([1, 1, 1, 1]);
     expect(unused.grad).toBeNull();
-    expect([requiresGrad(x), requiresGrad(weight), requiresGrad(loss)]).toEqual([false, true, true]);
+    expect([requiresGrad(x), requiresGrad(weight), requiresGrad(loss)]).toEqual([
+      false,
+      true,
+      true,
+    ]);
   });
 
   it('does not overflow the stack on a deep graph', async () => {
@@ -102,7 +106,11 @@ describe('backward refuses', () => {
   it('a loss that depends on nothing trained', async () => {
     const device = await testDevice();
     const x = Tensor.from(device, [1, 2]);
-    await expectError(() => backward(sum(x)), 'no-gradient', /nothing that the loss was computed from/);
+    await expectError(
+      () => backward(sum(x)),
+      'no-gradient',
+      /nothing that the loss was computed from/,
+    );
     const p = parameter(device, 1);
     const untracked = noGrad(() => sum(p));
     await expectError(() => backward(untracked), 'no-gradient', /requires a gradient/);

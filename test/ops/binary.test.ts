@@ -73,7 +73,11 @@ describe('add', () => {
   it('names the shapes that do not broadcast', async () => {
     const device = await testDevice();
     const [a, b] = [Tensor.zeros(device, [3, 4]), Tensor.zeros(device, [3, 5])];
-    await expectError(() => add(a, b), 'shape', /add: expected shapes that broadcast.*\[3, 4\] and \[3, 5\]/);
+    await expectError(
+      () => add(a, b),
+      'shape',
+      /add: expected shapes that broadcast.*\[3, 4\] and \[3, 5\]/,
+    );
   });
 
   it('takes at most four dimensions', async () => {

@@ -26,7 +26,11 @@ proveOp({
 describe('cross-entropy', () => {
   it('needs a label for each row', async () => {
     const x = Tensor.zeros(await testDevice(), [2, 3]);
-    await expectError(() => crossEntropy(x, [0]), 'shape', /expected logits \[1, C\] for 1 labels, found \[2, 3\]/);
+    await expectError(
+      () => crossEntropy(x, [0]),
+      'shape',
+      /expected logits \[1, C\] for 1 labels, found \[2, 3\]/,
+    );
     const none = Tensor.zeros(await testDevice(), [0, 3]);
     await expectError(() => crossEntropy(none, []), 'shape', /found \[0, 3\]/);
   });

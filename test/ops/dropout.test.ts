@@ -17,7 +17,11 @@ proveOp({
   op: dropoutOp,
   cases: shapes.map((shape, i) => ({
     shapes: [shape],
-    options: { p: [0, 0.1, 0.25, 0.5, 0.9][i]!, seed: [17 * i, 0xffffffff - i] as const, offset: 1000 * i },
+    options: {
+      p: [0, 0.1, 0.25, 0.5, 0.9][i]!,
+      seed: [17 * i, 0xffffffff - i] as const,
+      offset: 1000 * i,
+    },
   })),
   reference: ([x], { p, seed, offset }) => {
     const u = philoxUniform(seed, offset, x!.data.length);

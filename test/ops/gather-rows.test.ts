@@ -7,7 +7,8 @@ import { nd, Random } from './nd.ts';
 import { proveOp } from './prove.ts';
 
 const random = new Random(5);
-const picks = (count: number, rows: number) => Array.from({ length: count }, () => random.integer(rows));
+const picks = (count: number, rows: number) =>
+  Array.from({ length: count }, () => random.integer(rows));
 
 proveOp({
   op: gatherRowsOp,

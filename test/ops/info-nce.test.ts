@@ -42,6 +42,10 @@ describe('info-nce', () => {
     const found = /info-nce: expected two matrices \[B, d\].*found \[4, 3\] and \[5, 3\]/;
     await expectError(() => infoNce(a, b, 0.1), 'shape', found);
     const c = Tensor.zeros(device, [4, 3, 1]);
-    await expectError(() => infoNce(a, c, 0.1), 'shape', /info-nce: .*found \[4, 3\] and \[4, 3, 1\]/);
+    await expectError(
+      () => infoNce(a, c, 0.1),
+      'shape',
+      /info-nce: .*found \[4, 3\] and \[4, 3, 1\]/,
+    );
   });
 });

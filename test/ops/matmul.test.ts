@@ -54,14 +54,62 @@ const shapesOf = ({ batch, m, n, k }: Sizes, { transposeA, transposeB }: Stored)
 proveOp({
   op: matmulOp,
   cases: [
-    { shapes: [[1, 1], [1, 1]], options: plain },
-    { shapes: [[49, 197], [197, 67]], options: plain },
-    { shapes: [[197, 49], [31, 197]], options: { transposeA: true, transposeB: true } },
-    { shapes: [[64, 1031], [4, 1031]], options: { transposeA: false, transposeB: true } },
-    { shapes: [[5, 33, 17], [5, 33, 12]], options: { transposeA: true, transposeB: false } },
-    { shapes: [[2, 3], [3, 0]], options: plain },
-    { shapes: [[2, 0], [0, 3]], options: plain },
-    { shapes: [[0, 2, 3], [0, 3, 4]], options: plain },
+    {
+      shapes: [
+        [1, 1],
+        [1, 1],
+      ],
+      options: plain,
+    },
+    {
+      shapes: [
+        [49, 197],
+        [197, 67],
+      ],
+      options: plain,
+    },
+    {
+      shapes: [
+        [197, 49],
+        [31, 197],
+      ],
+      options: { transposeA: true, transposeB: true },
+    },
+    {
+      shapes: [
+        [64, 1031],
+        [4, 1031],
+      ],
+      options: { transposeA: false, transposeB: true },
+    },
+    {
+      shapes: [
+        [5, 33, 17],
+        [5, 33, 12],
+      ],
+      options: { transposeA: true, transposeB: false },
+    },
+    {
+      shapes: [
+        [2, 3],
+        [3, 0],
+      ],
+      options: plain,
+    },
+    {
+      shapes: [
+        [2, 0],
+        [0, 3],
+      ],
+      options: plain,
+    },
+    {
+      shapes: [
+        [0, 2, 3],
+        [0, 3, 4],
+      ],
+      options: plain,
+    },
   ],
   reference: ([a, b], stored) => {
     const [rows, columns] = a!.shape.slice(-2) as [number, number];
@@ -78,7 +126,10 @@ proveOp({
   cases: [
     [[1], [1, 1], [1]],
     [[49, 197], [33, 197], [33]],
-    [[3, 5, 64], [7, 64]],
+    [
+      [3, 5, 64],
+      [7, 64],
+    ],
     [[600, 12], [4, 12], [4]],
     [[13], [5, 13], [5]],
     [[0, 6], [3, 6], [3]],

@@ -22,7 +22,11 @@ proveOp({
 describe('mse', () => {
   it('needs two tensors of one shape that are not empty', async () => {
     const device = await testDevice();
-    const [a, b, none] = [[2, 3], [3, 2], [0, 3]].map((shape) => Tensor.zeros(device, shape));
+    const [a, b, none] = [
+      [2, 3],
+      [3, 2],
+      [0, 3],
+    ].map((shape) => Tensor.zeros(device, shape));
     const expected = /expected two non-empty tensors of one shape/;
     await expectError(() => mse(a!, b!), 'shape', /found \[2, 3\] and \[3, 2\]/);
     await expectError(() => mse(none!, none!), 'shape', expected);

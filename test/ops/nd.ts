@@ -31,7 +31,8 @@ export function crossEntropyOf(x: Nd, labels: ArrayLike<number>): number {
   for (let r = 0; r < rows; r++) {
     const row = x.data.subarray(r * n, (r + 1) * n);
     const most = row.reduce((m, v) => Math.max(m, v), -Infinity);
-    total += Math.log(row.reduce((sum, v) => sum + Math.exp(v - most), 0)) + most - row[labels[r]!]!;
+    total +=
+      Math.log(row.reduce((sum, v) => sum + Math.exp(v - most), 0)) + most - row[labels[r]!]!;
   }
   return total / rows;
 }

@@ -23,13 +23,21 @@ describe('an operation', () => {
   it('refuses inputs of two devices', async () => {
     const a = Tensor.zeros(await testDevice(), [2]);
     const b = Tensor.zeros(await otherTuning(), [2]);
-    await expectError(() => add(a, b), 'device-mismatch', /add: its inputs live on different devices/);
+    await expectError(
+      () => add(a, b),
+      'device-mismatch',
+      /add: its inputs live on different devices/,
+    );
   });
 
   it('refuses an input that was freed', async () => {
     const x = Tensor.zeros(await testDevice(), [2, 7]);
     x.dispose();
-    await expectError(() => relu(x), 'use-after-free', /shape \[2, 7\] was used after it was freed/);
+    await expectError(
+      () => relu(x),
+      'use-after-free',
+      /shape \[2, 7\] was used after it was freed/,
+    );
   });
 });
 

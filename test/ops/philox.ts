@@ -20,7 +20,11 @@ export function philoxBlock(seed: readonly number[], offset: number, block: numb
 }
 
 /** The first `count` uniform numbers of the stream, in [0, 1). */
-export function philoxUniform(seed: readonly number[], offset: number, count: number): Float64Array {
+export function philoxUniform(
+  seed: readonly number[],
+  offset: number,
+  count: number,
+): Float64Array {
   const out = new Float64Array(count);
   for (let i = 0; i < count; i += 4) {
     const words = philoxBlock(seed, offset, i / 4);

@@ -75,10 +75,16 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
       expect(cases.length).toBeGreaterThan(0);
       for (const { name, inputs, options, output } of cases) {
         const expected = floats(tensor(output));
-        const found = reference(inputs.map((key) => widen(floats(tensor(key)))), options as Json);
+        const found = reference(
+          inputs.map((key) => widen(floats(tensor(key)))),
+          options as Json,
+        );
         expect(found.shape, name).toEqual(expected.shape);
         // A golden is rounded to float32 once.
-        expect(difference(found.data, expected.data, { relative: 1e-7, floor: 0 }), name).toBeNull();
+        expect(
+          difference(found.data, expected.data, { relative: 1e-7, floor: 0 }),
+          name,
+        ).toBeNull();
       }
     });
 
@@ -94,7 +100,13 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
         for (const { name, inputs, options, output, gradOutput, grads } of cases) {
           const values = inputs.map((key) => floats(tensor(key)));
           const weights = floats(tensor(gradOutput!)).data;
-          const result = await evaluate(op, device, values, toOptions(options as Json, device), weights);
+          const result = await evaluate(
+            op,
+            device,
+            values,
+            toOptions(options as Json, device),
+            weights,
+          );
           check(`value of case ${name}`, result.value, floats(tensor(output)));
           grads.forEach((key, i) => {
             if (key) check(`gradient ${i} of case ${name}`, result.grads[i]!, floats(tensor(key)));
@@ -117,7 +129,9 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
             const allowed = tolerance * norm(grad) + floor * Math.sqrt(grad.length);
             const found = dot(grad, direction);
             if (!(Math.abs(found - slope) <= allowed)) {
-              wrong.push(`gradient ${input}, ${label}: ${found} along a direction, expected ${slope}`);
+              wrong.push(
+                `gradient ${input}, ${label}: ${found} along a direction, expected ${slope}`,
+              );
             }
           }
         }
@@ -141,7 +155,8 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
             const eps = 0.01;
             const ahead = await at(eps, input, direction);
             const behind = await at(-eps, input, direction);
-            const slope = (dot(ahead.value.data, weights) - dot(behind.value.data, weights)) / (2 * eps);
+            const slope =
+              (dot(ahead.value.data, weights) - dot(behind.value.data, weights)) / (2 * eps);
             const grad = grads[input]!.data;
             // 1 %, and what rounding of the values may amount to after division by 2 eps.
             const noise = norm(value.data.map((v, i) => v * weights[i]!));
@@ -198,7 +213,9 @@ async function evaluate<Options>(
   options: Options,
   weights: Float32Array,
 ): Promise<Result> {
-  const parameters = inputs.map(({ shape, data }) => Parameter.of(Tensor.from(device, data, shape)));
+  const parameters = inputs.map(({ shape, data }) =>
+    Parameter.of(Tensor.from(device, data, shape)),
+  );
   const output = scope(() => {
     const result = op.apply(parameters, options);
     backwardFrom(result, Tensor.from(device, weights, result.shape));
@@ -207,11 +224,14 @@ async function evaluate<Options>(
   const value = { shape: output.shape, data: await output.floats() };
   const grads: Values[] = [];
   for (const { grad, shape } of parameters) {
-    grads.push(grad ? { shape: grad.shape, data: await grad.floats() } : { shape, data: new Float32Array() });
+    grads.push(
+      grad ? { shape: grad.shape, data: await grad.floats() } : { shape, data: new Float32Array() },
+    );
   }
   output.dispose();
   for (const parameter of parameters) parameter.dispose();
-  for (const option of Object.values(options ?? {})) if (option instanceof Segments) option.dispose();
+  for (const option of Object.values(options ?? {}))
+    if (option instanceof Segments) option.dispose();
   return { value, grads };
 }
 
@@ -239,7 +259,8 @@ export function difference(
   expected: ArrayLike<number>,
   { relative, floor, elementwise = false }: Allowance,
 ): string | null {
-  if (found.length !== expected.length) return `${found.length} values, expected ${expected.length}`;
+  if (found.length !== expected.length)
+    return `${found.length} values, expected ${expected.length}`;
   let largest = 0;
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
   let worst = -1;

@@ -9,7 +9,10 @@ import { type Nd, nd } from './nd.ts';
 import { type FuzzCase, proveOp, TUNINGS } from './prove.ts';
 
 const ofShapes = (shapes: readonly [Shape, number | null, boolean?][]): FuzzCase<ReduceOptions>[] =>
-  shapes.map(([shape, axis, keepDims = false]) => ({ shapes: [shape], options: { axis, keepDims } }));
+  shapes.map(([shape, axis, keepDims = false]) => ({
+    shapes: [shape],
+    options: { axis, keepDims },
+  }));
 
 const cases = ofShapes([
   [[1], null],
@@ -85,7 +88,11 @@ describe.each(TUNINGS)('max, $tuning', ({ open }) => {
 describe('reductions', () => {
   it('refuse an axis that is not there', async () => {
     const x = Tensor.zeros(await testDevice(), [2, 3]);
-    await expectError(() => sum(x, 2), 'shape', /sum: expected an axis below 2, found axis 2 of \[2, 3\]/);
+    await expectError(
+      () => sum(x, 2),
+      'shape',
+      /sum: expected an axis below 2, found axis 2 of \[2, 3\]/,
+    );
     await expectError(() => max(x, -3), 'shape', /max: .*axis -3 of \[2, 3\]/);
     await expectError(() => mean(x, 0.5), 'shape', /mean: .*axis 0.5/);
   });

@@ -1,4 +1,5 @@
 import { describe, it } from 'vitest';
+import type { Device } from '../../src/gpu/device.ts';
 import {
   segmentMeanOp,
   segmentSoftmax,
@@ -10,7 +11,6 @@ import {
 } from '../../src/ops/segment.ts';
 import { Segments } from '../../src/tensor/segments.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import type { Device } from '../../src/gpu/device.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { type Nd, nd } from './nd.ts';
@@ -20,7 +20,9 @@ interface Json {
   offsets: number[];
 }
 
-const options = ({ offsets }: Json, device: Device) => ({ segments: new Segments(device, offsets) });
+const options = ({ offsets }: Json, device: Device) => ({
+  segments: new Segments(device, offsets),
+});
 
 /** Bag lengths and widths: empty bags everywhere, and bags beyond the 256 rows that are summed in one stage. */
 const BAGS: readonly [lengths: number[], d: number][] = [
@@ -39,7 +41,15 @@ const cases = (second: boolean) =>
     const offsets = [0];
     for (const n of lengths) offsets.push(offsets.at(-1)! + n);
     const total = offsets.at(-1)!;
-    return { shapes: second ? [[total, d], [total, 1]] : [[total, d]], options: { offsets } };
+    return {
+      shapes: second
+        ? [
+            [total, d],
+            [total, 1],
+          ]
+        : [[total, d]],
+      options: { offsets },
+    };
   });
 
 /** For each bag and column, the rows of the bag. */
@@ -99,7 +109,11 @@ describe('bags', () => {
     const segments = new Segments(device, [0, 2, 5]);
     const found = /segment-sum: expected \[5, d\] for bags of 5 rows in all, found \[4, 3\]/;
     await expectError(() => segmentSum(Tensor.zeros(device, [4, 3]), segments), 'shape', found);
-    await expectError(() => segmentSoftmax(Tensor.zeros(device, [5]), segments), 'shape', /found \[5\]/);
+    await expectError(
+      () => segmentSoftmax(Tensor.zeros(device, [5]), segments),
+      'shape',
+      /found \[5\]/,
+    );
   });
 
   it('must have one weight per row', async () => {

@@ -6,10 +6,12 @@ import { testDevice } from '../device.ts';
 import { mapRows } from './nd.ts';
 import { proveOp, TUNINGS } from './prove.ts';
 
-const cases = [[1, 1], [5, 1], [49, 197], [3, 1031], [1, 64], [2, 3, 33], [7], [0, 5]].map((shape) => ({
-  shapes: [shape],
-  options: {},
-}));
+const cases = [[1, 1], [5, 1], [49, 197], [3, 1031], [1, 64], [2, 3, 33], [7], [0, 5]].map(
+  (shape) => ({
+    shapes: [shape],
+    options: {},
+  }),
+);
 
 function logSoftmaxOf(row: Float64Array): Float64Array {
   const most = Math.max(...row);
@@ -45,6 +47,10 @@ describe.each(TUNINGS)('softmax, $tuning', ({ open }) => {
 describe('softmax', () => {
   it('needs an axis', async () => {
     const x = Tensor.scalar(await testDevice(), 1);
-    await expectError(() => softmax(x), 'shape', /softmax: expected at least one dimension, found \[\]/);
+    await expectError(
+      () => softmax(x),
+      'shape',
+      /softmax: expected at least one dimension, found \[\]/,
+    );
   });
 });

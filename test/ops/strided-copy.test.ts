@@ -1,6 +1,15 @@
 /** Reshape, permute, slice and concat (src/ops/layout.ts), all of which copy boxes. */
 import { describe, it } from 'vitest';
-import { concat, concatOp, permute, permuteOp, reshape, reshapeOp, slice, sliceOp } from '../../src/ops/layout.ts';
+import {
+  concat,
+  concatOp,
+  permute,
+  permuteOp,
+  reshape,
+  reshapeOp,
+  slice,
+  sliceOp,
+} from '../../src/ops/layout.ts';
 import { contiguousStrides } from '../../src/ops/strided-copy.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
@@ -75,9 +84,29 @@ proveOp({
   cases: [
     { shapes: [[3, 2]], options: { axis: 1 } },
     { shapes: [[1], [1], [1]], options: { axis: 0 } },
-    { shapes: [[49, 197], [49, 3], [49, 64]], options: { axis: -1 } },
-    { shapes: [[600, 2], [7, 2]], options: { axis: 0 } },
-    { shapes: [[2, 3, 5], [2, 0, 5], [2, 1, 5]], options: { axis: 1 } },
+    {
+      shapes: [
+        [49, 197],
+        [49, 3],
+        [49, 64],
+      ],
+      options: { axis: -1 },
+    },
+    {
+      shapes: [
+        [600, 2],
+        [7, 2],
+      ],
+      options: { axis: 0 },
+    },
+    {
+      shapes: [
+        [2, 3, 5],
+        [2, 0, 5],
+        [2, 1, 5],
+      ],
+      options: { axis: 1 },
+    },
   ],
   reference: (inputs, { axis }) => {
     const rank = inputs[0]!.shape.length;
@@ -97,16 +126,44 @@ describe('layout operations', () => {
   it('say what does not fit', async () => {
     const device = await testDevice();
     const x = Tensor.zeros(device, [2, 3]);
-    await expectError(() => reshape(x, [5]), 'shape', /reshape: expected 6 elements as in \[2, 3\], found \[5\]/);
-    await expectError(() => permute(x, [0, 0]), 'shape', /permute: expected a permutation of the 2 axes.*found \[0, 0\]/);
+    await expectError(
+      () => reshape(x, [5]),
+      'shape',
+      /reshape: expected 6 elements as in \[2, 3\], found \[5\]/,
+    );
+    await expectError(
+      () => permute(x, [0, 0]),
+      'shape',
+      /permute: expected a permutation of the 2 axes.*found \[0, 0\]/,
+    );
     const deep = Tensor.zeros(device, [1, 1, 1, 1, 2]);
     await expectError(() => permute(deep, [0, 1, 2, 3, 4]), 'shape', /at most 4/);
-    await expectError(() => slice(x, 1, 2, 4), 'shape', /slice: expected whole numbers 0 <= start <= end <= 3, found start 2, end 4/);
+    await expectError(
+      () => slice(x, 1, 2, 4),
+      'shape',
+      /slice: expected whole numbers 0 <= start <= end <= 3, found start 2, end 4/,
+    );
     await expectError(() => slice(x, 1, 0.5, 2), 'shape', /slice: .*start 0.5/);
-    await expectError(() => slice(x, 2, 0, 1), 'shape', /slice: expected an axis below 2, found axis 2 of \[2, 3\]/);
+    await expectError(
+      () => slice(x, 2, 0, 1),
+      'shape',
+      /slice: expected an axis below 2, found axis 2 of \[2, 3\]/,
+    );
     const y = Tensor.zeros(device, [3, 3]);
-    await expectError(() => concat([x, y], 1), 'shape', /concat: expected shapes equal but for axis 1, found \[2, 3\] and \[3, 3\]/);
-    await expectError(() => concat([x, deep], 0), 'shape', /concat: .*found \[2, 3\] and \[1, 1, 1, 1, 2\]/);
-    await expectError(() => concat([], 0), 'shape', /concat: expected at least one input, found none/);
+    await expectError(
+      () => concat([x, y], 1),
+      'shape',
+      /concat: expected shapes equal but for axis 1, found \[2, 3\] and \[3, 3\]/,
+    );
+    await expectError(
+      () => concat([x, deep], 0),
+      'shape',
+      /concat: .*found \[2, 3\] and \[1, 1, 1, 1, 2\]/,
+    );
+    await expectError(
+      () => concat([], 0),
+      'shape',
+      /concat: expected at least one input, found none/,
+    );
   });
 });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { Op } from '../../src/ops/op.ts';
 import {
   affineOp,
   exp,
   expOp,
-  geluOp,
   gelu,
+  geluOp,
   log,
   logOp,
   neg,
@@ -19,7 +20,6 @@ import {
   tanh,
   tanhOp,
 } from '../../src/ops/unary.ts';
-import type { Op } from '../../src/ops/op.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
 import { nd, type Random } from './nd.ts';
 import { type Proof, proveOp, TUNINGS } from './prove.ts';

@@ -65,14 +65,22 @@ describe('a tensor', () => {
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
     const rows = Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4 / 1024 + 1;
     const found = /features \[\d+, 1024\]: a tensor of .*iB is larger than the .*iB/;
-    await expectError(() => Tensor.empty(device, [rows, 1024], 'f32', 'features'), 'tensor-too-large', found);
+    await expectError(
+      () => Tensor.empty(device, [rows, 1024], 'f32', 'features'),
+      'tensor-too-large',
+      found,
+    );
   });
 
   it('reads as what it is', async () => {
     const device = await testDevice();
     expect(await Tensor.scalar(device, 2.5).item()).toBe(2.5);
     const matrix = Tensor.zeros(device, [2, 1]);
-    await expectError(() => matrix.item(), 'shape', /needs a tensor of one element, found \[2, 1\]/);
+    await expectError(
+      () => matrix.item(),
+      'shape',
+      /needs a tensor of one element, found \[2, 1\]/,
+    );
     const integers = Tensor.from(device, Uint32Array.of(1));
     await expectError(() => integers.floats(), 'dtype', /Expected a float32 tensor, found u32/);
   });
