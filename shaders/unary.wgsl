@@ -29,6 +29,11 @@ struct Params { vecs: u32, scale: f32, shift: f32 } // scale and shift: AFFINE o
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+// `result`, or the NaN that `v` is: some drivers' exp and log turn one into a number.
+fn keep_nan(v: vec4<f32>, result: vec4<f32>) -> vec4<f32> {
+  return select(result, v, (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+
 fn erf4(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
   let t = 1.0 / (1.0 + 0.3275911 * a);
@@ -57,9 +62,9 @@ fn value(v: vec4<f32>) -> vec4<f32> {
     case RELU: { return select(v, vec4<f32>(0.0), negative(v)); }
     case GELU: { return 0.5 * v * (1.0 + erf4(v * 0.70710678)); }
     case TANH: { return tanh4(v); }
-    case SIGMOID: { return sigmoid4(v); }
-    case EXP: { return exp(v); }
-    case LOG: { return log(v); }
+    case SIGMOID: { return keep_nan(v, sigmoid4(v)); }
+    case EXP: { return keep_nan(v, exp(v)); }
+    case LOG: { return keep_nan(v, log(v)); }
     case SQRT: { return sqrt(v); }
     case SQUARE: { return v * v; }
     case AFFINE: { return v * params.scale + params.shift; }

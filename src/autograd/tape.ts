@@ -61,11 +61,18 @@ export function backward(loss: Tensor): void {
       'Reduce it first, with mean() or sum().',
     );
   }
-  backwardFrom(loss, Tensor.from(loss.device, [1], loss.shape));
+  scope(() => backwardFrom(loss, Tensor.from(loss.device, [1], loss.shape)));
 }
 
 /** The same from a tensor of any shape, given the gradient `seed` of the final result with respect to it. */
 export function backwardFrom(result: Tensor, seed: Tensor): void {
+  if (!sameShape(result.shape, seed.shape)) {
+    throw new HistogradError(
+      'shape',
+      `backwardFrom: expected a seed of shape [${result.shape.join(', ')}], that of the result, found [${seed.shape.join(', ')}].`,
+      'Give one gradient for every element of the result.',
+    );
+  }
   if (!requiresGrad(result)) {
     throw new HistogradError(
       'no-gradient',

@@ -25,6 +25,7 @@ export function scope<T>(body: () => T): T {
   try {
     result = body();
     if (result instanceof Promise) {
+      result.catch(() => {}); // its tensors are about to be freed: it can only fail
       throw new HistogradError(
         'async-scope',
         'scope() was given an async function: it would free tensors still in use.',

@@ -20,11 +20,12 @@ export class Segments {
   constructor(device: Device, offsets: ArrayLike<number>) {
     this.offsets = Uint32Array.from(offsets);
     this.#device = device;
-    const descends = this.offsets.findIndex((o, i) => i > 0 && o < this.offsets[i - 1]!);
-    if (this.offsets.length < 1 || this.offsets[0] !== 0 || descends >= 0) {
+    const given = Array.from(offsets);
+    const ascends = given.every((o, i) => Number.isInteger(o) && o >= (i > 0 ? given[i - 1]! : 0));
+    if (given[0] !== 0 || !ascends) {
       throw new HistogradError(
         'segments',
-        `Segments: offsets must ascend from 0, found [${Array.from(this.offsets.slice(0, 8)).join(', ')}${this.offsets.length > 8 ? ', …' : ''}].`,
+        `Segments: offsets must ascend from 0, found [${given.slice(0, 8).join(', ')}${given.length > 8 ? ', …' : ''}].`,
         'Give the row where each bag begins, and the total number of rows last.',
       );
     }

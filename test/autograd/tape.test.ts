@@ -137,8 +137,8 @@ describe('backward refuses', () => {
 
   it('a graph whose values were freed', async () => {
     const x = parameter(await testDevice(), 1, 2);
-    let between: Tensor | undefined;
-    const loss = sum(square((between = exp(x))));
+    const between = exp(x);
+    const loss = sum(square(between));
     between.dispose();
     await expectError(() => backward(loss), 'use-after-free', /\[2\] was used after it was freed/);
   });

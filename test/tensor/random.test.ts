@@ -24,8 +24,9 @@ describe.each(TUNINGS)('random numbers, $tuning', ({ open }) => {
       const { data: expected } = tensor(output);
       if (!(expected instanceof Float32Array)) throw new Error('a golden is not float32');
       if (name === 'uniform') expect(found, output).toEqual(expected);
-      // WGSL's log, cos and sin are good to 2^-21, 2^-11 and 2^-11 absolute; adapters do far better.
-      else expect(difference(found, expected, { relative: 0, floor: 2e-5 }), output).toBeNull();
+      // WGSL allows sin and cos an absolute error of 2^-11, here times a radius of up to 5.9. Seen: 1e-6 on
+      // lavapipe, 3e-4 on the SwiftShader of Chromium 156.
+      else expect(difference(found, expected, { relative: 0, floor: 1e-3 }), output).toBeNull();
     }
   });
 });
