@@ -40,6 +40,7 @@ export class BufferPool {
   readonly #onDestroy: (buffer: PooledBuffer) => void;
   readonly #free = new Map<number, PooledBuffer[]>();
   readonly #doomed: PooledBuffer[] = [];
+  readonly #failed = new WeakSet<PooledBuffer>();
   readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0 };
   #nextId = 1;
 
@@ -84,12 +85,15 @@ export class BufferPool {
 
   release(buffer: PooledBuffer): void {
     this.#use.live -= buffer.bytes;
+    if (this.#failed.has(buffer)) return;
     this.#use.pooled += buffer.bytes;
-    const list = this.#free.get(buffer.bytes);
-    if (list) list.push(buffer);
-    else this.#free.set(buffer.bytes, [buffer]);
-    // Shapes that come once (a bag of an odd size) must not pile up.
-    if (this.#use.pooled > Math.max(POOL_FLOOR, this.#use.live)) this.#evictOldest();
+    const list = this.#free.get(buffer.bytes) ?? [];
+    this.#free.set(buffer.bytes, list);
+    const after = list.findIndex(({ id }) => id > buffer.id);
+    list.splice(after < 0 ? list.length : after, 0, buffer);
+    // Shapes that come once (a bag of an odd size) must not pile up: no more is held than was ever live.
+    const { peak, live } = this.#use;
+    while (this.#use.pooled > Math.max(POOL_FLOOR, peak - live)) this.#evictOldest();
   }
 
   /** Destroys what was evicted, once the recording that used it has been submitted. */
@@ -100,26 +104,29 @@ export class BufferPool {
     }
   }
 
-  /** Gives all unused buffers back to the system at the next submission. */
-  trim(): void {
-    while (this.#use.pooled > 0) this.#evictOldest();
-  }
-
+  /**
+   * The free buffer that was made first: equal steps get equal buffers, and so find their bind groups
+   * again (`Pipelines`).
+   */
   #takeFree(size: number, unusedIn: number | undefined): PooledBuffer | undefined {
-    const list = this.#free.get(size);
-    if (unusedIn === undefined) return list?.pop();
-    const index = list?.findIndex((b) => b.lastRecording !== unusedIn) ?? -1;
-    return index < 0 ? undefined : list?.splice(index, 1)[0];
+    const list = this.#free.get(size) ?? [];
+    const index = list.findIndex((b) => b.lastRecording !== unusedIn);
+    return index < 0 ? undefined : list.splice(index, 1)[0];
   }
 
   #evictOldest(): void {
-    let oldest: PooledBuffer[] | undefined;
+    let oldest: PooledBuffer | undefined;
     for (const list of this.#free.values()) {
-      const head = list[0];
-      if (head && (!oldest || head.lastRecording < oldest[0]!.lastRecording)) oldest = list;
+      for (const buffer of list) {
+        if (!oldest || buffer.lastRecording < oldest.lastRecording) oldest = buffer;
+      }
     }
-    const buffer = oldest?.shift();
-    if (!buffer) return;
+    if (oldest) this.#evict(oldest);
+  }
+
+  #evict(buffer: PooledBuffer): void {
+    const list = this.#free.get(buffer.bytes) ?? [];
+    list.splice(list.indexOf(buffer), 1);
     this.#use.pooled -= buffer.bytes;
     this.#doomed.push(buffer);
   }
@@ -132,12 +139,20 @@ export class BufferPool {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
+    const buffer = { raw, bytes: size, id: this.#nextId++, lastRecording: 0 };
     this.#gpu.popErrorScope().then(
       (error) => {
-        if (error) this.#onError(outOfMemory(purpose, size, live, pooled));
+        if (error) this.#outOfMemory(buffer, outOfMemory(purpose, size, live, pooled));
       },
       () => {}, // the device was lost; `Device` reports that
     );
-    return { raw, bytes: size, id: this.#nextId++, lastRecording: 0 };
+    return buffer;
+  }
+
+  /** A buffer that got no memory must not come back from the pool, and unused ones make room for the next try. */
+  #outOfMemory(buffer: PooledBuffer, error: HistogradError): void {
+    this.#failed.add(buffer);
+    for (const list of [...this.#free.values()]) for (const free of [...list]) this.#evict(free);
+    this.#onError(error);
   }
 }

@@ -17,7 +17,7 @@ import {
   chooseAdapter,
 } from './adapter.ts';
 import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
-import { deviceLost, fromGpuError } from './gpu-errors.ts';
+import { deviceLost, fromGpuError, tooManyWorkgroups } from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
 
@@ -69,6 +69,8 @@ export class Device {
   #timing: GPUComputePassTimestampWrites | undefined;
   #recording = 1;
   #failure: HistogradError | null = null;
+  /** Reads and syncs under way: a failed submission spoils all of them. */
+  #waiting = 0;
   #lost: HistogradError | null = null;
   #closed = false;
   #dispatches = 0;
@@ -128,9 +130,10 @@ export class Device {
     return this.#pool.use;
   }
 
-  /** Dispatches and submissions so far. */
-  get counts(): { dispatches: number; submissions: number } {
-    return { dispatches: this.#dispatches, submissions: this.#submissions };
+  /** Dispatches and submissions so far, and bind groups kept now. */
+  get counts(): { dispatches: number; submissions: number; bindGroups: number } {
+    const bindGroups = this.#pipelines.bindGroupCount;
+    return { dispatches: this.#dispatches, submissions: this.#submissions, bindGroups };
   }
 
   acquire(bytes: number, purpose: string): PooledBuffer {
@@ -148,18 +151,14 @@ export class Device {
     this.#pool.release(buffer);
   }
 
-  /** Gives unused buffers back to the system. */
-  trim(): void {
-    this.#pool.trim();
-    this.flush();
-  }
-
   /** Records one dispatch of `kernel`'s entry point. */
   run(kernel: Kernel, entry: string, request: DispatchRequest): void {
     this.#throwIfLost();
     const interface_ = entryPoint(kernel, entry);
     const groups = typeof request.groups === 'number' ? this.fold(request.groups) : request.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
+    const limit = this.raw.limits.maxComputeWorkgroupsPerDimension;
+    if (Math.max(...groups) > limit) throw tooManyWorkgroups(kernel.name, groups, limit);
     const paramBytes = interface_.params?.bytes ?? 0;
     if (this.#ringUsed + paramBytes > RING_BYTES) this.flush();
     const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
@@ -227,6 +226,7 @@ export class Device {
 
   /** Waits for all work; throws what went wrong meanwhile. */
   async sync(): Promise<void> {
+    this.#waiting++;
     this.flush();
     await this.raw.queue.onSubmittedWorkDone().catch(() => {});
     await this.#settle();
@@ -235,6 +235,7 @@ export class Device {
   /** The first `bytes` of `buffer`, after all recorded work. */
   async read(buffer: PooledBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#throwIfLost();
+    this.#waiting++;
     const staging = this.#takeStaging(bytes);
     this.#use(buffer);
     const padded = Math.ceil(bytes / 4) * 4;
@@ -259,14 +260,19 @@ export class Device {
     if (!this.raw.features.has('timestamp-query')) return null;
     this.flush();
     const querySet = this.raw.createQuerySet({ type: 'timestamp', count: 2 });
-    this.#timing = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
-    work();
-    this.#timing = undefined;
+    this.#timing = { querySet, beginningOfPassWriteIndex: 0 };
+    try {
+      work();
+    } finally {
+      this.#timing = undefined;
+    }
+    // The work may have taken several passes: an empty one behind them all ends the measurement.
+    const encoder = this.#closePass();
+    encoder.beginComputePass({ timestampWrites: { querySet, endOfPassWriteIndex: 1 } }).end();
     const result = this.raw.createBuffer({
       size: 16,
       usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
     });
-    const encoder = this.#closePass();
     encoder.resolveQuerySet(querySet, 0, 2, result, 0);
     const handle: PooledBuffer = { raw: result, bytes: 16, id: -1, lastRecording: 0 };
     const [begin, end] = new BigUint64Array(await this.read(handle, 16));
@@ -293,9 +299,9 @@ export class Device {
   async #settle(): Promise<void> {
     // An error scope's answer, and the notice of a lost device, may arrive a turn after the result.
     await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#throwIfLost();
     const failure = this.#failure;
-    this.#failure = null;
+    if (--this.#waiting === 0) this.#failure = null;
+    this.#throwIfLost();
     if (failure) throw failure;
   }
 
@@ -309,9 +315,12 @@ export class Device {
 
   #openPass(): GPUComputePassEncoder {
     this.#encoder ??= this.#newEncoder();
-    this.#pass ??= this.#encoder.beginComputePass(
-      this.#timing ? { timestampWrites: this.#timing } : {},
-    );
+    if (!this.#pass) {
+      this.#pass = this.#encoder.beginComputePass(
+        this.#timing ? { timestampWrites: this.#timing } : {},
+      );
+      this.#timing = undefined; // only the first pass begins the measurement
+    }
     return this.#pass;
   }
 

@@ -54,3 +54,15 @@ export function outOfMemory(
     SMALLER,
   );
 }
+
+export function tooManyWorkgroups(
+  kernel: string,
+  groups: readonly number[],
+  limit: number,
+): HistogradError {
+  return new HistogradError(
+    'tensor-too-large',
+    `Kernel ${kernel}: a grid of ${groups.join(' x ')} workgroups exceeds the ${limit} per dimension of this adapter.`,
+    'Split the batch or the rows.',
+  );
+}

@@ -10,13 +10,25 @@ interface Pipeline {
   readonly id: number;
 }
 
+interface BindGroup {
+  readonly raw: GPUBindGroup;
+  readonly buffers: readonly number[];
+}
+
+/**
+ * Bind groups kept. Each holds memory of the driver (on lavapipe a mapping of its own, of which a process
+ * has 65,530), so that those not used for longest make way.
+ */
+const MOST_BIND_GROUPS = 4096;
+
 export class Pipelines {
   readonly #gpu: GPUDevice;
   /** The uniform buffer that holds `params`, bound by dynamic offset. */
   readonly #ring: GPUBuffer;
   readonly #onError: (error: HistogradError) => void;
   readonly #pipelines = new Map<string, Pipeline>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  /** In order of use. */
+  readonly #bindGroups = new Map<string, BindGroup>();
   readonly #bindGroupsOf = new Map<number, Set<string>>();
 
   constructor(gpu: GPUDevice, ring: GPUBuffer, onError: (error: HistogradError) => void) {
@@ -113,9 +125,13 @@ export class Pipelines {
       key += `,${buffer.id}`;
     }
     const found = this.#bindGroups.get(key);
-    if (found) return found;
+    if (found) {
+      this.#bindGroups.delete(key);
+      this.#bindGroups.set(key, found);
+      return found.raw;
+    }
     const limit = this.#gpu.limits.maxStorageBufferBindingSize;
-    const bindGroup = this.#gpu.createBindGroup({
+    const raw = this.#gpu.createBindGroup({
       label: `${kernel.name}/${entry}`,
       layout: pipeline.layout,
       entries: [
@@ -128,19 +144,36 @@ export class Pipelines {
           : []),
       ],
     });
-    this.#bindGroups.set(key, bindGroup);
-    for (const { name } of storage) {
-      const { id } = buffers[name]!;
+    const ids = [...new Set(storage.map(({ name }) => buffers[name]!.id))];
+    this.#bindGroups.set(key, { raw, buffers: ids });
+    for (const id of ids) {
       const keys = this.#bindGroupsOf.get(id);
       if (keys) keys.add(key);
       else this.#bindGroupsOf.set(id, new Set([key]));
     }
-    return bindGroup;
+    if (this.#bindGroups.size > MOST_BIND_GROUPS) {
+      const [oldest] = this.#bindGroups.keys();
+      if (oldest !== undefined) this.#drop(oldest);
+    }
+    return raw;
+  }
+
+  /** Bind groups kept now. */
+  get bindGroupCount(): number {
+    return this.#bindGroups.size;
   }
 
   /** Drops the bind groups of a buffer that is destroyed. */
   forget(buffer: PooledBuffer): void {
-    for (const key of this.#bindGroupsOf.get(buffer.id) ?? []) this.#bindGroups.delete(key);
-    this.#bindGroupsOf.delete(buffer.id);
+    for (const key of [...(this.#bindGroupsOf.get(buffer.id) ?? [])]) this.#drop(key);
+  }
+
+  #drop(key: string): void {
+    for (const id of this.#bindGroups.get(key)?.buffers ?? []) {
+      const keys = this.#bindGroupsOf.get(id);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#bindGroupsOf.delete(id);
+    }
+    this.#bindGroups.delete(key);
   }
 }
