@@ -2,7 +2,7 @@
 //
 // Layout       `same`: a, b, out of one shape. `broadcast`: out has the shape `dims` (4 dimensions,
 //              leading ones 1), operand strides are 0 along dimensions it is repeated over.
-// Grid         elementwise (see accumulate.wgsl); `broadcast` writes single floats, four per thread.
+// Grid         elementwise (see accumulate.wgsl); `broadcast` reads single floats and writes vec4s.
 // Determinism  every element has one writer.
 import package::shared::grid::Invocation;
 import package::shared::grid::group_index;

@@ -1,10 +1,10 @@
 // The L2 norm of all gradients together, and the factor that clips it, without a readback.
 //
-// squares  partial[first + r] = sum of squares of run r of one gradient (`chunk` elements each).
+// squares  partial_sums[first + r] = sum of squares of run r of one gradient (`chunk` elements each).
 // finish   clip = [norm, min(1, max_norm / (norm + 1e-6)), finite ? 1 : 0], from all partial sums
 //          (torch.nn.utils.clip_grad_norm_); the scale is 0 where the norm is not finite.
 //
-// Layout       g: `count` contiguous float32; partial: one float32 per run; clip: 3 float32.
+// Layout       g: `count` contiguous float32; partial_sums: one float32 per run; clip: 3 float32.
 // Grid         squares: a row of threads (shared/row_reduce.wgsl) per run; finish: one row.
 // Determinism  fixed order; no atomics.
 import package::shared::grid::Invocation;

@@ -8,6 +8,7 @@ import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
+import package::shared::row_reduce::nan_max;
 import package::shared::row_reduce::THREADS_PER_ROW;
 import package::shared::row_reduce::ROW_THREADS;
 
@@ -24,7 +25,7 @@ fn forward(at: Invocation) {
   let begin = min(index, params.rows - 1u) * params.n;
   var squares = 0.0;
   for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) { squares += x[begin + j] * x[begin + j]; }
-  let length = max(sqrt(row_sum(squares, at.thread)), params.eps);
+  let length = nan_max(sqrt(row_sum(squares, at.thread)), params.eps);
   if (index >= params.rows) { return; }
   for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) { out[begin + j] = x[begin + j] / length; }
 }
@@ -43,7 +44,7 @@ fn backward(at: Invocation) {
   let along = row_sum(dot, at.thread);
   if (index >= params.rows) { return; }
   let clamped = length <= params.eps;
-  let divisor = max(length, params.eps);
+  let divisor = nan_max(length, params.eps);
   for (var j = row_lane(at); j < params.n; j += THREADS_PER_ROW) {
     let y = x[begin + j] / divisor;
     out[begin + j] = (dy[begin + j] - select(y * (along / divisor), 0.0, clamped)) / divisor;

@@ -28,8 +28,6 @@ struct Params { outer: u32, n: u32, inner: u32, chunk: u32, chunks: u32, scale: 
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const LOWEST = -3.4028234e38f;
-
 @compute @workgroup_size(ROW_THREADS)
 fn rows(at: Invocation) {
   let index = row_index(at);
@@ -38,7 +36,8 @@ fn rows(at: Invocation) {
   let begin = (row / params.chunks) * params.n;
   let start = (row % params.chunks) * params.chunk;
   let to = min(start + params.chunk, params.n);
-  var result = select(0.0, LOWEST, MAX);
+  var result = 0.0;
+  if (MAX) { result = x[begin + start]; } // a member of the set: it may hold infinities only
   for (var j = start + row_lane(at); j < to; j += THREADS_PER_ROW) {
     let value = x[begin + j];
     if (MAX) { result = nan_max(result, value); } else { result += value; }
@@ -56,7 +55,8 @@ fn columns(at: Invocation) {
   let begin = (row / params.chunks) * params.n;
   let start = (row % params.chunks) * params.chunk;
   let to = min(start + params.chunk, params.n);
-  var result = select(0.0, LOWEST, MAX);
+  var result = 0.0;
+  if (MAX) { result = x[(begin + start) * params.inner + column]; }
   for (var j = start; j < to; j++) {
     let value = x[(begin + j) * params.inner + column];
     if (MAX) { result = nan_max(result, value); } else { result += value; }

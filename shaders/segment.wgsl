@@ -3,11 +3,11 @@
 //
 // softmax           y[n, c] = softmax of column c over the rows of the bag of n (attention, Ilse et al. 2018).
 // softmax_backward  dx = y * (dy - sum over the bag of dy * y).
-// sum               out[r, c] = scale_r * sum of w[n] * x[n, c] over rows ranges[r] .. ranges[r + 1]; MEAN:
-//                   scale_r = 1 / length (0 when empty). The host sums in two stages, so that one long bag uses
+// sum               out[b, c] = sum of w[n] * x[n, c] over rows offsets[b] .. offsets[b + 1]; MEAN: divided by
+//                   their number (0 when empty). The host sums in two stages, so that one long bag uses
 //                   many threads.
-// spread            out[n, c] = w[n] * g[bag(n), c], MEAN: / length of the bag. The adjoint of `sum` in x.
-// dots              out[n] = sum over c of g[bag(n), c] * x[n, c]. The adjoint of `sum` in w.
+// spread            out[n, c] = w[n] * dy[bag(n), c], MEAN: / length of the bag. The adjoint of `sum` in x.
+// dots              out[n] = sum over c of dy[bag(n), c] * x[n, c]. The adjoint of `sum` in w.
 //
 // Layout       contiguous float32; offsets and row_bag as u32, offsets with one entry more than bags.
 // Grid         softmax: a row of threads (shared/row_reduce.wgsl) per (bag, column); dots: per row n;

@@ -48,8 +48,12 @@ fn tanh4(v: vec4<f32>) -> vec4<f32> {
   return select(sign(v) * (1.0 - t) / (1.0 + t), near, abs(v) < vec4<f32>(0.15));
 }
 
+fn exp4(v: vec4<f32>) -> vec4<f32> {
+  return keep_nan(v, exp(v));
+}
+
 fn sigmoid4(v: vec4<f32>) -> vec4<f32> {
-  return 1.0 / (1.0 + exp(-v));
+  return keep_nan(v, 1.0 / (1.0 + exp(-v)));
 }
 
 // Below zero and not NaN, by the bits: a driver may turn select(v, 0, v < 0) into max(v, 0), which loses a NaN.
@@ -62,8 +66,8 @@ fn value(v: vec4<f32>) -> vec4<f32> {
     case RELU: { return select(v, vec4<f32>(0.0), negative(v)); }
     case GELU: { return 0.5 * v * (1.0 + erf4(v * 0.70710678)); }
     case TANH: { return tanh4(v); }
-    case SIGMOID: { return keep_nan(v, sigmoid4(v)); }
-    case EXP: { return keep_nan(v, exp(v)); }
+    case SIGMOID: { return sigmoid4(v); }
+    case EXP: { return exp4(v); }
     case LOG: { return keep_nan(v, log(v)); }
     case SQRT: { return sqrt(v); }
     case SQUARE: { return v * v; }
@@ -78,7 +82,7 @@ fn slope(v: vec4<f32>) -> vec4<f32> {
     case GELU: { return 0.5 * (1.0 + erf4(v * 0.70710678)) + v * 0.39894228 * exp(-0.5 * v * v); }
     case TANH: { let t = tanh4(v); return 1.0 - t * t; }
     case SIGMOID: { let s = sigmoid4(v); return s * (1.0 - s); }
-    case EXP: { return exp(v); }
+    case EXP: { return exp4(v); }
     case LOG: { return 1.0 / v; }
     case SQRT: { return 0.5 / sqrt(v); }
     case SQUARE: { return 2.0 * v; }

@@ -80,33 +80,39 @@ export function backwardFrom(result: Tensor, seed: Tensor): void {
       'Make the trained tensors Parameters, and do not compute the loss inside noGrad().',
     );
   }
+  const grads = new Map<Tensor, Tensor>();
   noGrad(() => {
-    const grads = new Map<Tensor, Tensor>();
-    receive(grads, result, keep(seed.view()));
-    for (const output of reachable(result)) {
-      const node = nodes.get(output)!;
-      const grad = grads.get(output);
-      grads.delete(output);
-      nodes.delete(output);
-      spent.add(output);
-      if (!grad) continue;
-      scope(() => {
-        const inputGrads = node.gradient(grad);
-        node.inputs.forEach((input, i) => {
-          const inputGrad = inputGrads[i];
-          if (!inputGrad || !requiresGrad(input)) return;
-          if (!sameShape(input.shape, inputGrad.shape)) {
-            throw new HistogradError(
-              'gradient-shape',
-              `The gradient of ${node.op} for input ${i} has shape [${inputGrad.shape.join(', ')}], expected [${input.shape.join(', ')}].`,
-              `Correct the gradient in src/ops/ of ${node.op}.`,
-            );
-          }
-          receive(grads, input, keep(inputGrad.view()));
-        });
-      });
-      grad.dispose();
+    try {
+      receive(grads, result, keep(seed.view()));
+      for (const output of reachable(result)) {
+        const node = nodes.get(output)!;
+        const grad = grads.get(output);
+        nodes.delete(output);
+        spent.add(output);
+        if (grad) scope(() => passOn(node, grad, grads));
+        grads.delete(output);
+        grad?.dispose();
+      }
+    } finally {
+      for (const grad of grads.values()) grad.dispose(); // left over when a gradient threw
     }
+  });
+}
+
+/** Gives the inputs of `node` their gradients. */
+function passOn(node: Node, grad: Tensor, grads: Map<Tensor, Tensor>): void {
+  const inputGrads = node.gradient(grad);
+  node.inputs.forEach((input, i) => {
+    const inputGrad = inputGrads[i];
+    if (!inputGrad || !requiresGrad(input)) return;
+    if (!sameShape(input.shape, inputGrad.shape)) {
+      throw new HistogradError(
+        'gradient-shape',
+        `The gradient of ${node.op} for input ${i} has shape [${inputGrad.shape.join(', ')}], expected [${input.shape.join(', ')}].`,
+        `Correct the gradient in src/ops/ of ${node.op}.`,
+      );
+    }
+    receive(grads, input, keep(inputGrad.view()));
   });
 }
 

@@ -244,6 +244,8 @@ export class Device {
     try {
       await staging.mapAsync(GPUMapMode.READ);
     } catch (cause) {
+      // The notice that the device was lost may come a little later than the failure it caused.
+      await Promise.race([this.raw.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
       await this.#settle();
       throw fromGpuError(cause instanceof Error ? cause : new Error(String(cause)));
     }
@@ -305,8 +307,9 @@ export class Device {
     if (failure) throw failure;
   }
 
+  /** Keeps the first error, but rather the cause than what followed from it. */
   #fail(error: HistogradError): void {
-    this.#failure ??= error;
+    if (!this.#failure || this.#failure.code === 'gpu-error') this.#failure = error;
   }
 
   #newEncoder(): GPUCommandEncoder {

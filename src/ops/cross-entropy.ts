@@ -64,5 +64,5 @@ export const crossEntropyOp = defineOp<CrossEntropyOptions>({
 
 /** Mean over rows of −log softmax(logits)[label], logits [N, C]. */
 export function crossEntropy(logits: Tensor, labels: ArrayLike<number>): Tensor {
-  return crossEntropyOp.apply([logits], { labels });
+  return crossEntropyOp.apply([logits], { labels: Array.from(labels) }); // the gradient reads them later
 }

@@ -77,5 +77,5 @@ export const gatherRowsOp = defineOp<GatherRowsOptions>({
 
 /** Rows of x [N, d] by index, repeats allowed: [rows.length, d]. Their gradients add up without atomics. */
 export function gatherRows(x: Tensor, rows: ArrayLike<number>): Tensor {
-  return gatherRowsOp.apply([x], { rows });
+  return gatherRowsOp.apply([x], { rows: Array.from(rows) }); // the gradient reads them later
 }

@@ -100,6 +100,13 @@ export class Tensor {
 
   /** Overwrites the values (as many as the tensor has), in place. */
   assign(data: TensorData): void {
+    if (!(data instanceof ARRAYS[this.dtype])) {
+      throw new HistogradError(
+        'dtype',
+        `assign: expected a ${ARRAYS[this.dtype].name} for a ${this.dtype} tensor, found a ${data.constructor.name}.`,
+        'Convert the values first.',
+      );
+    }
     const value = Tensor.from(this.device, data, this.shape);
     this.device.copy(value.buffer, this.buffer, 4 * this.size);
     value.dispose();

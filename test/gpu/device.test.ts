@@ -1,0 +1,216 @@
+/** The device: recording, parameters, readback, errors, loss, memory. */
+import { describe, expect, it } from 'vitest';
+import { Device } from '../../src/gpu/device.ts';
+import { defineKernel } from '../../src/gpu/kernel.ts';
+import { segmentSum } from '../../src/ops/segment.ts';
+import { affine, relu, square } from '../../src/ops/unary.ts';
+import { scope } from '../../src/tensor/scope.ts';
+import { Segments } from '../../src/tensor/segments.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
+import { testDevice } from '../device.ts';
+
+const CODE = `
+struct Params { factor: f32, count: u32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+override BIAS: f32 = 0.0;
+@compute @workgroup_size(8) fn scale(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x < params.count) { out[id.x] = x[id.x] * params.factor + BIAS; }
+}`;
+const kernel = defineKernel('scale', CODE);
+
+async function setUp(values: readonly number[]) {
+  const device = await testDevice();
+  const x = Tensor.from(device, values);
+  const out = Tensor.zeros(device, [values.length]);
+  const buffers = { x: x.buffer, out: out.buffer };
+  const params = { factor: 2, count: values.length };
+  return { device, x, out, buffers, params, done: () => [x, out].forEach((t) => void t.dispose()) };
+}
+
+describe('run', () => {
+  it('binds by name, packs by name, specialises by override', async () => {
+    const { device, out, buffers, params, done } = await setUp([1, 2, 3]);
+    device.run(kernel, 'scale', { buffers, params, overrides: { BIAS: 0.5 }, groups: 1 });
+    expect([...(await out.data())]).toEqual([2.5, 4.5, 6.5]);
+    done();
+  });
+
+  it('refuses what the WGSL does not declare, by name', async () => {
+    const { device, buffers, params, done } = await setUp([1]);
+    const run = (entry: string, change: object) => () =>
+      device.run(kernel, entry, { buffers, params, groups: 1, ...change });
+    const refuse = (act: () => void, text: RegExp) => expectError(act, 'kernel-interface', text);
+    await refuse(run('skale', {}), /no entry point skale \(there are: scale\)/);
+    await refuse(run('scale', { params: { factor: 2 } }), /parameter count was not given/);
+    await refuse(run('scale', { params: { ...params, n: 1 } }), /unknown parameter n/);
+    await refuse(run('scale', { params: { ...params, factor: [1, 2] } }), /takes 1 numbers, got 2/);
+    await refuse(run('scale', { buffers: { x: buffers.x } }), /no buffer was given for out/);
+    await refuse(run('scale', { overrides: { BIAZ: 1 } }), /no override BIAZ \(it has: BIAS\)/);
+    done();
+  });
+
+  it('keeps parameters apart over more dispatches than the ring holds', async () => {
+    const { device, x, params, done } = await setUp([1]);
+    const before = device.counts;
+    const outs = Array.from({ length: 1500 }, (_, i) => {
+      const out = Tensor.empty(device, [1]);
+      const buffers = { x: x.buffer, out: out.buffer };
+      device.run(kernel, 'scale', { buffers, params: { ...params, factor: i }, groups: 1 });
+      return out;
+    });
+    for (const i of [0, 1023, 1024, 1499]) expect(await outs[i]!.item()).toBe(i);
+    expect(device.counts.dispatches - before.dispatches).toBe(1500);
+    for (const out of outs) out.dispose();
+    done();
+  });
+
+  it('folds more than 65,535 workgroups, and refuses explicit grids that large', async () => {
+    const device = await testDevice();
+    const rows = 70_000 * 16;
+    const lengths = new Uint32Array(rows).fill(1);
+    const x = Tensor.from(
+      device,
+      Float32Array.from({ length: rows }, (_, i) => i % 1000),
+      [rows, 1],
+    );
+    const segments = Segments.ofLengths(device, lengths);
+    const sums = segmentSum(x, segments);
+    expect(await sums.data()).toEqual(await x.data());
+    for (const t of [x, sums, segments]) t.dispose();
+    const { buffers, params, done } = await setUp([1]);
+    const act = () => device.run(kernel, 'scale', { buffers, params, groups: [1, 1, 70_000] });
+    await expectError(act, 'tensor-too-large', /1 x 1 x 70000 workgroups exceeds/);
+    done();
+  });
+});
+
+describe('write', () => {
+  it('is not seen by work recorded before it', async () => {
+    const device = await testDevice();
+    const x = Tensor.from(device, [1, 2]);
+    const before = square(x);
+    device.write(x.buffer, Float32Array.of(3, 4));
+    const after = square(x);
+    expect([...(await before.data())]).toEqual([1, 4]);
+    expect([...(await after.data())]).toEqual([9, 16]);
+    for (const t of [x, before, after]) t.dispose();
+  });
+
+  it('of many new tensors in one recording does not disturb those in use', async () => {
+    const device = await testDevice();
+    const results = scope(() =>
+      Array.from({ length: 50 }, (_, i) => {
+        const x = Tensor.from(device, [i]);
+        const y = affine(x, 2);
+        x.dispose();
+        return y;
+      }),
+    );
+    for (const [i, y] of results.entries()) {
+      expect(await y.item()).toBe(2 * i);
+      y.dispose();
+    }
+  });
+});
+
+describe('errors', () => {
+  it('of a kernel that does not compile reach the next read, with its name', async () => {
+    const device = await testDevice();
+    const bad = defineKernel('bad', CODE.replace('out[id.x] =', 'let y: u32 ='));
+    const { x, out, buffers, params, done } = await setUp([1]);
+    device.run(bad, 'scale', { buffers, params, groups: 1 });
+    await expectError(() => out.data(), 'kernel-invalid', /Kernel bad\/scale .*was refused/);
+    expect([...(await x.data())]).toEqual([1]); // and the device goes on
+    done();
+  });
+
+  it('reach every reader whose work they spoilt', async () => {
+    const device = await testDevice();
+    const bad = defineKernel('bad-too', CODE.replace('out[id.x] =', 'let y: u32 ='));
+    const { out, buffers, params, done } = await setUp([1]);
+    const x = Tensor.from(device, [1]);
+    device.run(bad, 'scale', { buffers, params, groups: 1 });
+    const y = relu(x);
+    const outcomes = await Promise.allSettled([out.data(), y.data()]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(await y.item()).toBeDefined();
+    for (const t of [x, y]) t.dispose();
+    done();
+  });
+
+  it('of a tensor beyond the limits name both sizes and what to do', async () => {
+    const device = await testDevice();
+    const size = device.limits.maxBufferSize / 4 + 1;
+    await expectError(
+      () => Tensor.empty(device, [size]),
+      'tensor-too-large',
+      /is larger than the .* that this adapter binds at once[\s\S]*--gene-regime chunks/,
+    );
+  });
+});
+
+describe('a lost device', () => {
+  it('says so at the next use and in pending reads', async () => {
+    const device = await Device.open();
+    const x = Tensor.from(device, [1, 2, 3]);
+    expect(await x.item().catch(() => 'not one element')).toBe('not one element');
+    const pending = x.data();
+    device.raw.destroy();
+    // The read may have come first; then the next one fails.
+    const act = async () => [await pending, await x.data()];
+    await expectError(act, 'device-lost', /lost[\s\S]*--resume/);
+    await expectError(() => square(x), 'device-lost', /lost/);
+  });
+
+  it('is told from one that was closed', async () => {
+    const device = await Device.open();
+    const x = Tensor.from(device, [1]);
+    await device.sync();
+    device.close();
+    await expectError(() => square(x), 'device-closed', /was closed/);
+  });
+});
+
+describe('memory', () => {
+  it('keeps a bounded number of bind groups over steps of ever new shapes', async () => {
+    const device = await testDevice();
+    const step = (n: number) =>
+      scope(() => {
+        const x = Tensor.zeros(device, [n]);
+        relu(square(affine(x, 3)));
+      });
+    for (let i = 0; i < 300; i++) step(64 * (1 + ((i * 37) % 50)));
+    const before = device.counts.bindGroups;
+    for (let i = 300; i < 1200; i++) step(64 * (1 + ((i * 37) % 50)));
+    await device.sync();
+    // Equal shapes meet equal buffers: nearly all bind groups are found again.
+    expect(device.counts.bindGroups - before).toBeLessThan(50);
+  });
+});
+
+describe('time', () => {
+  it('measures all passes of the work, copies between them too', async () => {
+    const device = await testDevice();
+    const x = Tensor.zeros(device, [2 ** 20]);
+    const work = (passes: number) => () =>
+      scope(() => {
+        for (let i = 0; i < passes; i++) {
+          square(x);
+          device.clear(x.buffer); // ends the pass
+        }
+      });
+    await device.time(work(1));
+    const one = await device.time(work(1));
+    const many = await device.time(work(30));
+    x.dispose();
+    if (one === null || many === null) {
+      expect(device.features.has('timestamp-query')).toBe(false);
+      return;
+    }
+    expect(one).toBeGreaterThan(0);
+    expect(many).toBeGreaterThan(4 * one);
+  });
+});
