@@ -2,6 +2,7 @@ import code from '../../shaders/l2-normalize.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { asRows } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
 
 const kernel = defineKernel('l2-normalize', code);
@@ -11,8 +12,8 @@ export interface L2NormalizeOptions {
 }
 
 function run(entry: string, x: Tensor, dy: Tensor | null, eps: number, out: Tensor): void {
-  const n = x.shape.at(-1)!;
-  const rows = n === 0 ? 0 : x.size / n;
+  const { rows, n } = asRows(x.shape);
+  if (n === 0) return;
   x.device.run(kernel, entry, {
     buffers: { x: x.buffer, out: out.buffer, ...(dy && { dy: dy.buffer }) },
     params: { rows, n, eps },

@@ -2,6 +2,7 @@ import code from '../../shaders/layer-norm.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
+import { asRows } from './axis.ts';
 import { defineOp, formatShapes, shapeError } from './op.ts';
 import { reduceSum } from './reduce.ts';
 
@@ -9,11 +10,6 @@ const kernel = defineKernel('layer-norm', code);
 
 export interface LayerNormOptions {
   eps: number;
-}
-
-function rowsOf(shape: Shape): { rows: number; n: number } {
-  const n = shape.at(-1)!;
-  return { rows: shape.slice(0, -1).reduce((product, m) => product * m, 1), n };
 }
 
 export const layerNormOp = defineOp<LayerNormOptions>({
@@ -32,7 +28,7 @@ export const layerNormOp = defineOp<LayerNormOptions>({
   },
   forward(inputs, { eps }, output) {
     const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
-    const { rows, n } = rowsOf(x.shape);
+    const { rows, n } = asRows(x.shape);
     x.device.run(kernel, 'forward', {
       buffers: { x: x.buffer, weight: weight.buffer, bias: bias.buffer, out: output.buffer },
       params: { rows, n, eps },
@@ -41,7 +37,7 @@ export const layerNormOp = defineOp<LayerNormOptions>({
   },
   gradient({ grad, inputs, options: { eps } }) {
     const [x, weight] = inputs as [Tensor, Tensor];
-    const { rows, n } = rowsOf(x.shape);
+    const { rows, n } = asRows(x.shape);
     const dx = Tensor.empty(x.device, x.shape, 'f32', 'layer-norm gradient');
     const dyh = Tensor.empty(x.device, [rows, n], 'f32', 'layer-norm gradient');
     x.device.run(kernel, 'backward', {

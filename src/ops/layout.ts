@@ -1,25 +1,8 @@
 /** Operations that move elements without computing: reshape, permute, slice, concat. */
 import { type Shape, sizeOf, Tensor } from '../tensor/tensor.ts';
+import { aroundAxis } from './axis.ts';
 import { defineOp, formatShape, formatShapes, shapeError } from './op.ts';
 import { contiguousStrides, copyBox } from './strided-copy.ts';
-
-/** [outer, length, inner] around an axis, with the axis made non-negative. */
-function around(name: string, shape: Shape, axis: number) {
-  const at = axis < 0 ? axis + shape.length : axis;
-  if (!Number.isInteger(at) || at < 0 || at >= shape.length) {
-    throw shapeError(
-      name,
-      `an axis below ${shape.length}`,
-      `axis ${axis} of ${formatShape(shape)}`,
-    );
-  }
-  return {
-    at,
-    outer: sizeOf(shape.slice(0, at)),
-    length: shape[at]!,
-    inner: sizeOf(shape.slice(at + 1)),
-  };
-}
 
 /** Copies `length` entries of the axis from `fromStart` in x to `toStart` in out. */
 function copyAlong(
@@ -99,7 +82,7 @@ export interface SliceOptions {
 export const sliceOp = defineOp<SliceOptions>({
   name: 'slice',
   shape([x], { axis, start, end }) {
-    const { at, length } = around('slice', x!, axis);
+    const { at, length } = aroundAxis('slice', x!, axis);
     const whole = Number.isInteger(start) && Number.isInteger(end);
     if (!(whole && start >= 0 && start <= end && end <= length)) {
       const expected = `whole numbers 0 <= start <= end <= ${length}`;
@@ -108,12 +91,12 @@ export const sliceOp = defineOp<SliceOptions>({
     return x!.map((n, i) => (i === at ? end - start : n));
   },
   forward([x], { axis, start, end }, output) {
-    const { outer, length, inner } = around('slice', x!.shape, axis);
+    const { outer, length, inner } = aroundAxis('slice', x!.shape, axis);
     const box = [outer, end - start, inner] as const;
     copyAlong(x!, output, box, { length, start }, { length: end - start, start: 0 });
   },
   gradient({ grad, inputs: [x], options: { axis, start, end } }) {
-    const { outer, length, inner } = around('slice', x!.shape, axis);
+    const { outer, length, inner } = aroundAxis('slice', x!.shape, axis);
     const dx = Tensor.zeros(grad.device, x!.shape);
     const box = [outer, end - start, inner] as const;
     copyAlong(grad, dx, box, { length: end - start, start: 0 }, { length, start });
@@ -129,7 +112,7 @@ export const concatOp = defineOp<ConcatOptions>({
   name: 'concat',
   shape(shapes, { axis }) {
     const [first, ...others] = shapes;
-    const { at } = around('concat', first!, axis);
+    const { at } = aroundAxis('concat', first!, axis);
     const fits = (s: Shape) =>
       s.length === first!.length && s.every((n, i) => i === at || n === first![i]);
     if (!others.every(fits)) {
@@ -138,19 +121,19 @@ export const concatOp = defineOp<ConcatOptions>({
     return first!.map((n, i) => (i === at ? shapes.reduce((total, s) => total + s[at]!, 0) : n));
   },
   forward(inputs, { axis }, output) {
-    const { length: total } = around('concat', output.shape, axis);
+    const { length: total } = aroundAxis('concat', output.shape, axis);
     let start = 0;
     for (const x of inputs) {
-      const { outer, length, inner } = around('concat', x.shape, axis);
+      const { outer, length, inner } = aroundAxis('concat', x.shape, axis);
       copyAlong(x, output, [outer, length, inner], { length, start: 0 }, { length: total, start });
       start += length;
     }
   },
   gradient({ grad, inputs, options: { axis } }) {
-    const { length: total } = around('concat', grad.shape, axis);
+    const { length: total } = aroundAxis('concat', grad.shape, axis);
     let start = 0;
     return inputs.map((x) => {
-      const { outer, length, inner } = around('concat', x.shape, axis);
+      const { outer, length, inner } = aroundAxis('concat', x.shape, axis);
       const dx = Tensor.empty(grad.device, x.shape, 'f32', 'concat gradient');
       copyAlong(grad, dx, [outer, length, inner], { length: total, start }, { length, start: 0 });
       start += length;

@@ -1,4 +1,5 @@
 import { type Shape, Tensor } from '../tensor/tensor.ts';
+import { asRows } from './axis.ts';
 import { multiplyInto, type Product } from './matmul-kernels.ts';
 import { defineOp, formatShapes, shapeError } from './op.ts';
 import { reduceSum } from './reduce.ts';
@@ -60,11 +61,6 @@ export const matmulOp = defineOp<MatmulOptions>({
   },
 });
 
-/** x [..., in] seen as a matrix. */
-function flatten(x: Shape): [number, number] {
-  return [x.slice(0, -1).reduce((product, n) => product * n, 1), x.at(-1)!];
-}
-
 export const linearOp = defineOp<Record<string, never>>({
   name: 'linear',
   shape([x, weight, bias]) {
@@ -76,13 +72,13 @@ export const linearOp = defineOp<Record<string, never>>({
     return [...x!.slice(0, -1), weight![0]!];
   },
   forward([x, weight, bias], _, output) {
-    const [m, k] = flatten(x!.shape);
+    const { rows: m, n: k } = asRows(x!.shape);
     const n = weight!.shape[0]!;
     const sizes = { batch: 1, m, n, k, transposeA: false, transposeB: true };
     multiplyInto(x!, weight!, bias ?? null, output, sizes);
   },
   gradient({ grad, inputs: [x, weight, bias], needs }) {
-    const [m, k] = flatten(x!.shape);
+    const { rows: m, n: k } = asRows(x!.shape);
     const n = weight!.shape[0]!;
     const dy = grad.view([m, n]);
     const dx = needs[0] ? product(dy, weight!, { transposeA: false, transposeB: false }) : null;

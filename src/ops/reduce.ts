@@ -2,6 +2,7 @@ import code from '../../shaders/reduce.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan, threadPlan } from '../tensor/grid.ts';
 import { type Shape, sizeOf, Tensor } from '../tensor/tensor.ts';
+import { aroundAxis } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
 import { spreadAxis } from './strided-copy.ts';
 
@@ -20,21 +21,13 @@ const CHUNK = 128;
 /** A tensor seen as [outer, n, inner] around the reduced axis. */
 function split(name: string, shape: Shape, axis: number | null): [number, number, number] {
   if (axis === null) return [1, sizeOf(shape), 1];
-  const at = axis < 0 ? axis + shape.length : axis;
-  if (!Number.isInteger(at) || at < 0 || at >= shape.length) {
-    throw shapeError(
-      name,
-      `an axis below ${shape.length}`,
-      `axis ${axis} of ${formatShape(shape)}`,
-    );
-  }
-  return [sizeOf(shape.slice(0, at)), shape[at]!, sizeOf(shape.slice(at + 1))];
+  const { outer, length, inner } = aroundAxis(name, shape, axis);
+  return [outer, length, inner];
 }
 
 function reducedShape(name: string, shape: Shape, { axis, keepDims }: ReduceOptions): Shape {
-  split(name, shape, axis);
   if (axis === null) return keepDims ? shape.map(() => 1) : [];
-  const at = axis < 0 ? axis + shape.length : axis;
+  const { at } = aroundAxis(name, shape, axis);
   return keepDims ? shape.map((n, i) => (i === at ? 1 : n)) : shape.filter((_, i) => i !== at);
 }
 

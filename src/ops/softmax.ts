@@ -2,13 +2,14 @@ import code from '../../shaders/softmax.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { asRows } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
 
 const kernel = defineKernel('softmax', code);
 
 function run(entry: string, log: boolean, like: Tensor, buffers: Record<string, Tensor>): void {
-  const n = like.shape.at(-1)!;
-  const rows = n === 0 ? 0 : like.size / n;
+  const { rows, n } = asRows(like.shape);
+  if (n === 0) return;
   const { groups, overrides } = rowPlan(like.device, rows, n);
   like.device.run(kernel, entry, {
     buffers: Object.fromEntries(Object.entries(buffers).map(([name, t]) => [name, t.buffer])),
