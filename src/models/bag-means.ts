@@ -1,14 +1,11 @@
-import { noGrad } from '../autograd/tape.ts';
 import { segmentMean } from '../ops/segment.ts';
-import { scope } from '../tensor/scope.ts';
 import type { Bags, TrainingSet } from './model.ts';
+import { readBack } from './read-back.ts';
 
 /** The mean patch feature of each bag, [B, d]. */
 export async function bagMeans({ features, segments }: Bags): Promise<Float32Array> {
-  const means = scope(() => noGrad(() => segmentMean(features, segments)));
-  const values = await means.floats();
-  means.dispose();
-  return values;
+  const { means } = await readBack(() => ({ means: segmentMean(features, segments) }));
+  return means;
 }
 
 /** The same for a whole training set, [n, d]. */

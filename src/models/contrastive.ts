@@ -3,7 +3,6 @@
  * image embedding and an embedding of the expression profile are pulled together by InfoNCE. A slide
  * is predicted as the weighted mean of the training profiles whose embeddings are most similar to its own.
  */
-import { noGrad } from '../autograd/tape.ts';
 import { AttentionPool } from '../nn/attention-pool.ts';
 import { Dropout, type Init, LayerNorm, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
@@ -11,7 +10,6 @@ import { infoNce } from '../ops/info-nce.ts';
 import { l2Normalize } from '../ops/l2-normalize.ts';
 import { matmul } from '../ops/matmul.ts';
 import { relu } from '../ops/unary.ts';
-import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import {
   type Bags,
@@ -21,6 +19,7 @@ import {
   type Prediction,
   type TrainingSet,
 } from './model.ts';
+import { readBack } from './read-back.ts';
 import { type RetrievalOptions, retrieve } from './retrieval.ts';
 
 export interface ContrastiveOptions {
@@ -134,15 +133,12 @@ export class Contrastive extends ExpressionModel {
     this.eval();
     for (let from = 0; from < count; from += PROFILES_PER_BATCH) {
       const to = Math.min(count, from + PROFILES_PER_BATCH);
-      const unit = scope(() => {
-        const batch = Tensor.from(device, targets.slice(from * genes, to * genes), [
-          to - from,
-          genes,
-        ]);
-        return noGrad(() => l2Normalize(this.gene.forward(batch)));
+      const { unit } = await readBack(() => {
+        const shape = [to - from, genes];
+        const batch = Tensor.from(device, targets.slice(from * genes, to * genes), shape);
+        return { unit: l2Normalize(this.gene.forward(batch)) };
       });
-      embedded.set(await unit.floats(), from * hidden);
-      unit.dispose();
+      embedded.set(unit, from * hidden);
     }
     this.train(wasTraining);
     this.memory.set('profiles', { shape: [count, genes], data: targets });
@@ -152,18 +148,11 @@ export class Contrastive extends ExpressionModel {
   async predict(bags: Bags): Promise<Prediction> {
     const profiles = this.recall('profiles');
     const embeddings = this.recall('embeddings');
-    const out = scope(() =>
-      noGrad(() => {
-        const { pooled, attention } = this.image.forward(bags);
-        const training = Tensor.from(this.#context.device, embeddings.data, embeddings.shape);
-        const scores = matmul(l2Normalize(pooled), training, { transposeB: true });
-        return { scores, attention };
-      }),
-    );
-    const scores = await out.scores.floats();
-    const attention = await out.attention.floats();
-    out.scores.dispose();
-    out.attention.dispose();
+    const { scores, attention } = await readBack(() => {
+      const { pooled, attention } = this.image.forward(bags);
+      const training = Tensor.from(this.#context.device, embeddings.data, embeddings.shape);
+      return { scores: matmul(l2Normalize(pooled), training, { transposeB: true }), attention };
+    });
     const { k, weighting, retrievalTemperature: temperature } = this.options;
     const [count, genes] = profiles.shape as [number, number];
     const expression = new Float32Array(bags.segments.count * genes);

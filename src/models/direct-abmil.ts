@@ -3,12 +3,10 @@
  * h = dropout(ReLU(embed(x))), attention pooling, one linear head for all genes, mean squared error.
  */
 
-import { noGrad } from '../autograd/tape.ts';
 import { AttentionPool } from '../nn/attention-pool.ts';
 import { Dropout, Linear } from '../nn/layers.ts';
 import { mse } from '../ops/mse.ts';
 import { relu } from '../ops/unary.ts';
-import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   type Bags,
@@ -17,6 +15,7 @@ import {
   type ModelSizes,
   type Prediction,
 } from './model.ts';
+import { readBack } from './read-back.ts';
 
 export interface DirectAbmilOptions {
   /** Width of the embedding h. */
@@ -68,24 +67,14 @@ export class DirectAbmil extends ExpressionModel {
     return mse(this.forward(bags).expression, targets);
   }
 
-  async predict(bags: Bags): Promise<Prediction> {
-    const out = scope(() => noGrad(() => this.forward(bags)));
-    const prediction = {
-      expression: await out.expression.floats(),
-      attention: await out.attention.floats(),
-    };
-    out.expression.dispose();
-    out.attention.dispose();
-    return prediction;
+  predict(bags: Bags): Promise<Prediction> {
+    return readBack(() => this.forward(bags));
   }
 
   /** The head on each patch alone, as a bag of one: its attention weight is 1. */
   override async predictPatches(features: Tensor): Promise<Float32Array> {
-    const out = scope(() =>
-      noGrad(() => this.head.forward(this.drop.forward(relu(this.embed.forward(features))))),
-    );
-    const expression = await out.floats();
-    out.dispose();
+    const patches = () => this.head.forward(this.drop.forward(relu(this.embed.forward(features))));
+    const { expression } = await readBack(() => ({ expression: patches() }));
     return expression;
   }
 }

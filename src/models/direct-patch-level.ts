@@ -4,12 +4,10 @@
  * average the hidden layer first and apply the head once per bag: the same numbers, without
  * patches × genes products. `predictPatches` applies the head to every patch, for maps.
  */
-import { noGrad } from '../autograd/tape.ts';
 import { Dropout, Linear } from '../nn/layers.ts';
 import { mse } from '../ops/mse.ts';
 import { segmentMean } from '../ops/segment.ts';
 import { relu } from '../ops/unary.ts';
-import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   type Bags,
@@ -18,6 +16,7 @@ import {
   type ModelSizes,
   type Prediction,
 } from './model.ts';
+import { readBack } from './read-back.ts';
 
 export interface DirectPatchLevelOptions {
   hidden: number;
@@ -53,21 +52,16 @@ export class DirectPatchLevel extends ExpressionModel {
   }
 
   async predict(bags: Bags): Promise<Prediction> {
-    return { expression: await read(() => this.forward(bags)) };
+    return readBack(() => ({ expression: this.forward(bags) }));
   }
 
   override async predictPatches(features: Tensor): Promise<Float32Array> {
-    return read(() => this.head.forward(this.patchHidden(features)));
+    const patches = () => this.head.forward(this.patchHidden(features));
+    const { expression } = await readBack(() => ({ expression: patches() }));
+    return expression;
   }
 
   private patchHidden(features: Tensor): Tensor {
     return this.drop.forward(relu(this.hidden.forward(features)));
   }
-}
-
-async function read(compute: () => Tensor): Promise<Float32Array> {
-  const result = scope(() => noGrad(compute));
-  const values = await result.floats();
-  result.dispose();
-  return values;
 }
