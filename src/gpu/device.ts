@@ -17,7 +17,7 @@ import {
   chooseAdapter,
 } from './adapter.ts';
 import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
-import { deviceLost, fromGpuError, tooManyWorkgroups } from './gpu-errors.ts';
+import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
 
@@ -82,11 +82,15 @@ export class Device {
     const requiredLimits: Record<string, number> = {};
     if (!options.defaultLimits)
       for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
-    const raw = await adapter.requestDevice({
-      label: 'histograd',
-      requiredFeatures: FEATURES.filter((f) => adapter.features.has(f)),
-      requiredLimits,
-    });
+    const raw = await adapter
+      .requestDevice({
+        label: 'histograd',
+        requiredFeatures: FEATURES.filter((f) => adapter.features.has(f)),
+        requiredLimits,
+      })
+      .catch((cause: unknown) => {
+        throw noDevice(chosen.name, cause);
+      });
     return new Device(chosen, raw, options.tuning ?? chosen.class);
   }
 

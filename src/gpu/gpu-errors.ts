@@ -66,3 +66,12 @@ export function tooManyWorkgroups(
     'Split the batch or the rows.',
   );
 }
+
+export function noDevice(adapter: string, cause: unknown): HistogradError {
+  return new HistogradError(
+    'no-device',
+    `The adapter ${adapter} gave no device: ${cause instanceof Error ? cause.message : String(cause)}`,
+    'Look at `histograd doctor`; update the driver, or choose another adapter with --adapter or HISTOGRAD_ADAPTER.',
+    { cause },
+  );
+}

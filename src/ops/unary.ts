@@ -75,12 +75,15 @@ export const affineOp = defineUnary<Affine>('affine');
 export const relu = (x: Tensor) => reluOp.apply([x], {});
 /** x Φ(x), the exact form with erf (Hendrycks & Gimpel 2016; PyTorch's default). */
 export const gelu = (x: Tensor) => geluOp.apply([x], {});
+/** Hyperbolic tangent. */
 export const tanh = (x: Tensor) => tanhOp.apply([x], {});
 /** 1 / (1 + exp(-x)). */
 export const sigmoid = (x: Tensor) => sigmoidOp.apply([x], {});
+/** e to the x. */
 export const exp = (x: Tensor) => expOp.apply([x], {});
 /** Natural logarithm. */
 export const log = (x: Tensor) => logOp.apply([x], {});
+/** Square root; NaN below 0. */
 export const sqrt = (x: Tensor) => sqrtOp.apply([x], {});
 /** x². */
 export const square = (x: Tensor) => squareOp.apply([x], {});
