@@ -25,7 +25,7 @@ export interface MemoryUse {
   peak: number;
 }
 
-const POOL_FLOOR = 64 * 2 ** 20;
+const POOL_FLOOR = 256 * 2 ** 20;
 
 /** Rounds up to one of eight steps per power of two, so that recycled buffers fit and waste < 1/8. */
 export function sizeClass(bytes: number): number {

@@ -66,7 +66,6 @@ export class Device {
   #ringUsed = 0;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
-  #timing: GPUComputePassTimestampWrites | undefined;
   #recording = 1;
   #failure: HistogradError | null = null;
   /** Reads and syncs under way: a failed submission spoils all of them. */
@@ -266,15 +265,15 @@ export class Device {
     if (!this.raw.features.has('timestamp-query')) return null;
     this.flush();
     const querySet = this.raw.createQuerySet({ type: 'timestamp', count: 2 });
-    this.#timing = { querySet, beginningOfPassWriteIndex: 0 };
-    try {
-      work();
-    } finally {
-      this.#timing = undefined;
-    }
-    // The work may have taken several passes: an empty one behind them all ends the measurement.
-    const encoder = this.#closePass();
-    encoder.beginComputePass({ timestampWrites: { querySet, endOfPassWriteIndex: 1 } }).end();
+    // The work may take several passes, or none: empty ones before and behind it write the times.
+    const mark = (timestampWrites: GPUComputePassTimestampWrites) => {
+      const encoder = this.#closePass();
+      encoder.beginComputePass({ timestampWrites }).end();
+      return encoder;
+    };
+    mark({ querySet, beginningOfPassWriteIndex: 0 });
+    work();
+    const encoder = mark({ querySet, endOfPassWriteIndex: 1 });
     const result = this.raw.createBuffer({
       size: 16,
       usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
@@ -322,12 +321,7 @@ export class Device {
 
   #openPass(): GPUComputePassEncoder {
     this.#encoder ??= this.#newEncoder();
-    if (!this.#pass) {
-      this.#pass = this.#encoder.beginComputePass(
-        this.#timing ? { timestampWrites: this.#timing } : {},
-      );
-      this.#timing = undefined; // only the first pass begins the measurement
-    }
+    this.#pass ??= this.#encoder.beginComputePass();
     return this.#pass;
   }
 
