@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import { wgsl } from './vite-wgsl.ts';
@@ -6,6 +6,8 @@ import { wgsl } from './vite-wgsl.ts';
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,
 );
+
+const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'));
 
 /** The embedded driver is built for this platform only. */
 const EMBEDDED = process.platform === 'linux' && process.arch === 'x64';
@@ -29,6 +31,7 @@ export default defineConfig(({ mode }) => {
   const browser = mode === 'browser';
   return {
     plugins: [wgsl()],
+    define: { HISTOGRAD_VERSION: JSON.stringify(version) },
     build: {
       target: 'es2023',
       outDir: browser ? 'dist/browser' : 'dist/node',

@@ -2,26 +2,36 @@
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { hostFacts } from '#platform';
+import type { ExpressionTransform } from '../data/expression-transform.ts';
 import { writeFileAtomic } from '../data/node/atomic-write.ts';
-import { loadCohort } from '../data/node/cohort.ts';
+import { type Cohort, loadCohort } from '../data/node/cohort.ts';
 import { readBytes } from '../data/node/read-file.ts';
 import { HistogradError } from '../errors.ts';
 import { Device } from '../gpu/device.ts';
 import { modelTitle } from '../models/registry.ts';
+import { formatCount } from '../report/format.ts';
 import { renderReport } from '../report/report.ts';
 import type { ReportData } from '../report/types.ts';
+import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { openRunFolder, RUN_FILES } from '../training/run-folder.ts';
 import { predictionLines, type RunSummary, readRun, summarise } from '../training/run-results.ts';
 import { TRAIN_DEFAULTS } from '../training/task.ts';
-import { parseModel, predictSlides, requireWidth } from '../training/trained-model.ts';
+import {
+  parseModel,
+  predictSlides,
+  requireWidth,
+  type TrainedModel,
+} from '../training/trained-model.ts';
+import { VERSION } from '../version.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
-import { scoreTable } from './train.ts';
+import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
 import { cohortShape } from './train-config.ts';
 
 const schema = z.strictObject({
   ...cohortShape,
+  transform: cohortShape.transform.unwrap().optional(),
   checkpoint: z.string(),
   out: z.string(),
   adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
@@ -39,7 +49,9 @@ export async function evaluateCommand(
       ? await evaluateRun(run)
       : await evaluateModel(run, flags, warn);
   if (json) process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`);
-  say(`${scoreTable(summary)}\n\nReport: ${join(place, RUN_FILES.report)}`);
+  say(
+    `${scoreTable(summary)}\n${scoreNotes(summary).join('\n')}\n\nReport: ${join(place, RUN_FILES.report)}`,
+  );
 }
 
 async function evaluateRun(place: string) {
@@ -73,10 +85,17 @@ async function evaluateModel(
   const device = await Device.open(adapter ? { adapter } : {});
   try {
     const trained = parseModel(device, bytes, checkpoint);
-    const cohort = await loadCohort({ ...options, genes: trained.genes });
+    const transform = chosenTransform(options.transform, trained, checkpoint);
+    const cohort = await loadCohort({ ...options, transform, genes: trained.genes });
     for (const warning of cohort.warnings) warn(warning);
     const source = cohortSource(cohort.slides, options);
     requireWidth(trained, source.width, options.features);
+    warnOfSeen(cohort, trained, warn);
+    const large = oversizeWarning(device, source, trained.options);
+    if (large) warn(large);
+    const { out: _, json: __, ...given } = options;
+    const config = { ...given, transform };
+    const folder = await openRunFolder(out, config, null);
     const slides = cohort.slides.map((_, i) => i);
     const predicted = new Float32Array(cohort.targets.length);
     const { evaluationPatches } = TRAIN_DEFAULTS;
@@ -89,18 +108,18 @@ async function evaluateModel(
     )) {
       predicted.set(expression, slide * trained.genes.length);
     }
-    const { out: _, json: __, ...config } = options;
-    const folder = await openRunFolder(out, config, false);
     const data: ReportData = {
       title: `${modelTitle(trained.kind)} on ${basename(options.features)}`,
       command: 'histograd evaluate',
       environment: {
         adapter: `${device.adapter.name} (${device.adapter.kind})`,
+        histograd: VERSION,
         ...(await hostFacts()),
         date: new Date().toISOString(),
       },
       config,
       genes: [...trained.genes],
+      expressionUnit: unitOf(transform),
       models: [
         {
           name: modelTitle(trained.kind),
@@ -129,4 +148,35 @@ async function evaluateModel(
   } finally {
     device.close();
   }
+}
+
+/** The model's own transform, unless it has none stored. */
+function chosenTransform(
+  asked: ExpressionTransform | undefined,
+  { provenance }: TrainedModel,
+  checkpoint: string,
+): ExpressionTransform {
+  const own = provenance?.transform;
+  if (own === undefined || asked === undefined || asked === own) return asked ?? own ?? 'none';
+  throw new HistogradError(
+    'usage',
+    `${checkpoint} was trained on expression with --transform ${own}; --transform ${asked} would score it in other units.`,
+    'Leave --transform out: the one of the training is used.',
+  );
+}
+
+function warnOfSeen(
+  { slides }: Cohort,
+  { provenance }: TrainedModel,
+  warn: (text: string) => void,
+): void {
+  const seenSlides = new Set(provenance?.slides);
+  const seenPatients = new Set(provenance?.patients);
+  const seen = slides.filter(({ id, patient }) => seenSlides.has(id) || seenPatients.has(patient));
+  const [first] = seen;
+  if (!first) return;
+  const what = seenSlides.has(first.id) ? `slide ${first.id}` : `patient ${first.patient}`;
+  warn(
+    `the model has seen ${seen.length} of these ${formatCount(slides.length, 'slide')} or their patients in training (${what}): the scores are too good to be true`,
+  );
 }

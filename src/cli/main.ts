@@ -3,6 +3,14 @@
 import { HistogradError } from '../errors.ts';
 import { program } from './program.ts';
 
+/** Errors that another command line would not have met. */
+const USAGE: ReadonlySet<string> = new Set([
+  'usage',
+  'bad-option',
+  'bad-folds',
+  'bad-validation-fraction',
+]);
+
 try {
   await program().parseAsync();
   process.exit(process.exitCode ?? 0);
@@ -26,5 +34,5 @@ async function explain(error: unknown): Promise<number> {
   }
   if (!(error instanceof HistogradError)) return 1;
   if (error.code === 'interrupted') return 130;
-  return error.code === 'usage' ? 2 : 1;
+  return USAGE.has(error.code) ? 2 : 1;
 }

@@ -1,6 +1,6 @@
 /** `histograd predict`: expression of new slides; attention and expression of single patches where asked for. */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import Papa from 'papaparse';
 import { z } from 'zod';
 import { selectGenes } from '../data/expression-table.ts';
@@ -12,6 +12,7 @@ import { readBytes, readText } from '../data/node/read-file.ts';
 import { serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import { Device } from '../gpu/device.ts';
+import { formatCount } from '../report/format.ts';
 import {
   parseModel,
   predictBag,
@@ -38,7 +39,14 @@ const schema = z.strictObject({
 export async function predictCommand(flags: Readonly<Record<string, unknown>>): Promise<void> {
   const options = checkOptions(schema, flags, 'The command line');
   const { checkpoint, features, out, adapter, attention, patches } = options;
-  const { say } = talk(options);
+  const { say, warn } = talk(options);
+  if (await isFolder(out)) {
+    throw new HistogradError(
+      'usage',
+      `--out ${out} is a folder, where a file was expected.`,
+      `For example: --out ${join(out, 'predictions.csv')}`,
+    );
+  }
   const files = await listFeatureFiles(features);
   const bytes = await readBytes(checkpoint);
   if (patches !== undefined && options.genes === undefined) {
@@ -48,21 +56,26 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
       'For example: --genes ESR1,MKI67 --patches maps',
     );
   }
-  for (const folder of [attention, patches]) if (folder) await makeFolder(folder);
   const device = await Device.open(adapter ? { adapter } : {});
   try {
     const trained = parseModel(device, bytes, checkpoint);
     const columns = await chosenColumns(options.genes, trained, checkpoint);
     const genes = columns.map((g) => trained.genes[g]!);
-    say(`${files.length} slides, ${genes.length} genes; on ${device.adapter.name}`);
+    say(
+      `${formatCount(files.length, 'slide')}, ${formatCount(genes.length, 'gene')}; on ${device.adapter.name}`,
+    );
     const rows: string[] = [line(['slide', ...genes])];
     for (const { id, path } of files) {
       const bag = await readFeatures(path, options);
       requireWidth(trained, bag.width, path);
       const prediction = await predictBag(device, trained, bag, id);
+      if (prediction.patches) {
+        warn(
+          `${id}: this adapter holds ${prediction.patches.length} of its ${bag.rows} patches at once; so many random ones are used, always the same`,
+        );
+      }
       rows.push(line([id, ...columns.map((g) => short(prediction.expression[g]!))]));
-      if (attention)
-        await writeAttention(join(attention, `${id}.csv`), bag, prediction.attention, trained);
+      if (attention) await writeAttention(join(attention, `${id}.csv`), bag, prediction, trained);
       if (patches) {
         const expression = await predictPatches(device, trained, bag, columns);
         await writePatches(join(patches, `${id}.safetensors`), bag, expression, genes);
@@ -102,8 +115,8 @@ async function geneFile(path: string): Promise<string[]> {
 
 async function writeAttention(
   path: string,
-  { rows, coords }: PatchFeatures,
-  attention: Float32Array | undefined,
+  { coords }: PatchFeatures,
+  { attention, patches }: Awaited<ReturnType<typeof predictBag>>,
   { kind }: TrainedModel,
 ): Promise<void> {
   if (!attention) {
@@ -114,10 +127,12 @@ async function writeAttention(
     );
   }
   const lines = [line(['patch', ...(coords ? ['x', 'y'] : []), 'weight'])];
-  for (let i = 0; i < rows; i++) {
-    const at = coords ? [coords[2 * i]!, coords[2 * i + 1]!] : [];
-    lines.push(line([i, ...at, short(attention[i]!)]));
+  for (const [i, weight] of attention.entries()) {
+    const row = patches?.[i] ?? i;
+    const at = coords ? [coords[2 * row]!, coords[2 * row + 1]!] : [];
+    lines.push(line([row, ...at, short(weight)]));
   }
+  await makeFolder(dirname(path));
   await writeFileAtomic(path, lines);
 }
 
@@ -131,7 +146,13 @@ async function writePatches(
     expression: { shape: [rows, genes.length], data: expression },
     ...(coords && { coords: { shape: [rows, 2], data: coords } }),
   };
+  await makeFolder(dirname(path));
   await writeFileAtomic(path, serializeSafetensors(tensors, { genes: JSON.stringify(genes) }));
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ?? false;
 }
 
 async function makeFolder(path: string): Promise<void> {

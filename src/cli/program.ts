@@ -1,25 +1,17 @@
 /** The commands and their options; what they do is imported when one is run. */
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { VERSION } from '../version.ts';
 
 const NUMBER = (text: string): number | string =>
   text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
 const COLLECT = (text: string, before: string[] = []): string[] => [...before, text];
-
-/** package.json lies two folders up, from the source and from what is built of it. */
-function version(): string {
-  const found: { version?: string } = JSON.parse(
-    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  );
-  return found.version ?? 'unknown';
-}
 
 export function program(): Command {
   const root = new Command('histograd')
     .description(
       'Gene expression from histology slides, trained on WebGPU with hand-written kernels.',
     )
-    .version(version())
+    .version(VERSION)
     .showSuggestionAfterError()
     .showHelpAfterError('(histograd --help lists all commands and options)')
     .exitOverride()
@@ -71,7 +63,10 @@ function cohortOptions(to: Command): Command {
       '--on-missing <what>',
       'slides without expression or the reverse: error or skip (default: error)',
     )
-    .option('--transform <name>', 'log2 or log10 of 1 + x, or none (default: none)');
+    .option(
+      '--transform <name>',
+      'log2 or log10 of 1 + x, or none (default: none; evaluate: as the model was trained)',
+    );
 }
 
 function train(): Command {
@@ -94,7 +89,7 @@ function train(): Command {
     .option('--leave-one-patient-out', 'one fold per patient')
     .option(
       '--splits <file>',
-      'CSV: slide,fold; or slide and a column per split; or fold,slide,part',
+      "CSV with the columns slide,fold; or slide and one per split; or fold,slide,part (st-bags' layout)",
     )
     .option(
       '--validation-fraction <f>',
@@ -103,7 +98,7 @@ function train(): Command {
     )
     .option(
       '--genes <which>',
-      'file with one gene per line, or top:N for the N that vary most (default: all)',
+      'genes with commas, a file with one per line, or top:N for the N that vary most (default: all)',
     )
     .option(
       '--gene-regime <which>',
@@ -167,7 +162,7 @@ function train(): Command {
     )
     .addOption(adapter())
     .option('--title <text>', "the report's title")
-    .option('--resume', 'go on with the run in --out')
+    .option('--resume', 'go on with the run in --out, with its options: no others are needed')
     .option('--quiet', 'print errors only')
     .option('--json', 'print the scores as JSON on standard output')
     .addHelpText(

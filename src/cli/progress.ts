@@ -1,9 +1,9 @@
-/** What a command says while it works: a bar on a terminal, a line per trained model elsewhere. */
+/** What a command says while it works: a bar on a terminal, a line per fold elsewhere. */
 import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { HistogradError } from '../errors.ts';
-import { formatDuration } from '../report/format.ts';
+import { formatDuration, formatFixed, formatSignificant } from '../report/format.ts';
 import type { TrainProgress } from '../training/task.ts';
 
 export interface Talk {
@@ -25,6 +25,9 @@ export function talk({ quiet = false, json = false }): Talk {
   };
 }
 
+/** A log shows a line at the first end of an epoch after so long a silence. */
+const QUIET_MS = 30_000;
+
 /** Progress over all models of a run, in optimiser steps. */
 export class RunProgress {
   readonly #bar: SingleBar | null;
@@ -36,8 +39,11 @@ export class RunProgress {
   #taken = 0;
   #lastStep = 0;
   #current = 0;
+  readonly #say: Talk['say'];
+  #saidAt = performance.now();
 
-  constructor(totalSteps: number, visible: boolean) {
+  constructor(totalSteps: number, visible: boolean, say: Talk['say']) {
+    this.#say = say;
     this.#bar =
       visible && process.stderr.isTTY && totalSteps > 0
         ? new SingleBar({
@@ -54,11 +60,17 @@ export class RunProgress {
     this.#total = totalSteps;
   }
 
-  update(name: string, { step, epoch, epochs, loss }: TrainProgress): void {
+  update(name: string, { step, epoch, epochs, loss, point }: TrainProgress): void {
     // A resumed model starts at a step it did not take now.
     if (step > this.#lastStep && this.#lastStep > 0) this.#taken += step - this.#lastStep;
     this.#lastStep = step;
     this.#current = step;
+    if (point && performance.now() - this.#saidAt > QUIET_MS) {
+      const score = point.validationPearson;
+      this.line(
+        `${name}: epoch ${point.epoch} of ${epochs}, loss ${formatSignificant(loss ?? Number.NaN)}${score === undefined ? '' : `, validation r ${formatFixed(score)}`}`,
+      );
+    }
     const seconds = (performance.now() - this.#started) / 1000;
     const rate = this.#taken / seconds;
     const left = (this.#total - this.#done - this.#current) / rate;
@@ -69,6 +81,13 @@ export class RunProgress {
       rate: rate > 0 ? rate.toPrecision(3) : '-',
       left: Number.isFinite(left) ? formatDuration(left) : '-',
     });
+  }
+
+  /** A line for logs; nothing on a terminal, which has the bar. */
+  line(text: string): void {
+    if (process.stderr.isTTY) return;
+    this.#say(text);
+    this.#saidAt = performance.now();
   }
 
   /** A model is done: its planned steps count as done. */

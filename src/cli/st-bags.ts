@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { makeStBags } from '../data/node/st-bags.ts';
+import { formatCount } from '../report/format.ts';
 import { checkOptions } from './check-options.ts';
 
 const schema = z.object({
@@ -26,17 +27,23 @@ export async function stBagsCommand(flags: Readonly<Record<string, unknown>>): P
   const summary = await makeStBags({
     ...options,
     sections: sections?.split(',').map((id) => id.trim()),
-    onSection: (section, bags) => say(`${section}: ${bags} bags`),
+    onSection: (section, bags) => say(`${section}: ${formatCount(bags, 'bag')}`),
   });
   const { bags, genes, features } = summary;
-  say(`${bags} bags, ${genes} genes, features of width ${features} in ${options.out}`);
+  say(
+    `${formatCount(bags, 'bag')}, ${formatCount(genes, 'gene')}, features of width ${features} in ${options.out}`,
+  );
+  const byPatient = `--patients ${options.out}/patients.csv --splits ${options.out}/splits-patient.csv`;
   // Sections of one patient count as patients of their own where one of them is left out.
-  const groups =
-    summary.patientFolds.length > 0
-      ? `--patients ${options.out}/patients.csv --splits ${options.out}/splits-patient.csv`
-      : `--patient-pattern '^(.+)_x' --splits ${options.out}/splits-section.csv`;
+  const bySection = `--patient-pattern '^(.+)_x' --splits ${options.out}/splits-section.csv`;
+  const severalPatients = summary.patientFolds.length > 0;
   say(`\nNext:
   histograd train --features ${options.out}/features --expression ${options.out}/expression.csv \\
-    ${groups} \\
+    ${severalPatients ? byPatient : bySection} \\
     --transform log2 --feature-scale zscore --model all --out runs/st`);
+  if (severalPatients) {
+    say(`
+To leave out sections instead (training and test then share the patient), replace its second line by:
+    ${bySection} \\`);
+  }
 }

@@ -1,4 +1,6 @@
 /** The options of `histograd train`, from flags and a config file. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { nearestNames } from '../data/expression-table.ts';
@@ -12,6 +14,8 @@ import {
   trainingDefaults,
 } from '../models/registry.ts';
 import { parseGeneRegime } from '../training/gene-groups.ts';
+import { checkModelOptions } from '../training/model-options.ts';
+import { RUN_FILES } from '../training/run-folder.ts';
 import { TRAIN_DEFAULTS, type TrainOptions } from '../training/task.ts';
 import { checkOptions } from './check-options.ts';
 
@@ -76,7 +80,7 @@ const schema = z.strictObject({
 export type TrainConfig = z.infer<typeof schema>;
 
 /**
- * Merges flags over the config file they name, and checks the result.
+ * Merges flags over the config file they name, and that over the options of a run to resume; checks the result.
  *
  * @throws HistogradError `usage`, `bad-config`, `no-file`
  */
@@ -84,10 +88,18 @@ export async function readTrainConfig(
   flags: Readonly<Record<string, unknown>>,
 ): Promise<TrainConfig> {
   const { config: path, set, ...others } = flags;
-  const file = typeof path === 'string' ? await readConfigFile(path) : {};
+  const given = typeof path === 'string' ? await readConfigFile(path) : {};
+  const file = { ...(await savedConfig({ ...given, ...others })), ...given };
   const merged = { ...file, ...others, set: mergeSet(file.set, Array.isArray(set) ? set : []) };
   const where = typeof path === 'string' ? `${path} and the command line` : 'The command line';
   return checkTrainConfig(merged, where);
+}
+
+/** The options of the run that is to be resumed; none where there is no such run. */
+async function savedConfig({ resume, out }: Readonly<Record<string, unknown>>) {
+  if (resume !== true || typeof out !== 'string') return {};
+  const path = join(out, RUN_FILES.config);
+  return existsSync(path) ? readConfigFile(path) : {};
 }
 
 /** Checks options that are together already; `where` they come from is for error messages. */
@@ -100,6 +112,12 @@ export function checkTrainConfig(
     if (values[key] === true) values[key] = 'zscore';
   const config = checkOptions(schema, values, where);
   parseGeneRegime(config.geneRegime);
+  if (typeof config.genes === 'string' && /^top:/.test(config.genes) && !topGenes(config.genes)) {
+    throw usage(
+      `--genes ${config.genes} asks for no number of genes from 1.`,
+      'For example: --genes top:100',
+    );
+  }
   const ways = [config.folds !== undefined, config.leaveOnePatientOut, config.splits].filter(
     Boolean,
   );
@@ -110,7 +128,14 @@ export function checkTrainConfig(
     );
   }
   for (const kind of MODEL_KINDS) checkSet(kind, config.set[kind] ?? {});
+  for (const kind of config.model) checkModelOptions(kind, optionsOf(config, kind).modelOptions);
   return config;
+}
+
+/** N of `top:N`; undefined for anything else. */
+export function topGenes(genes: string): number | undefined {
+  const count = /^top:([1-9]\d*)$/.exec(genes)?.[1];
+  return count === undefined ? undefined : Number(count);
 }
 
 /** The options of one model and of its training: defaults, then the run's, then those set for the model. */

@@ -1,4 +1,5 @@
 /** `histograd train`: cohort, cross-validation of every model, run folder, report. */
+import { existsSync } from 'node:fs';
 import { hostFacts } from '#platform';
 import { type Cohort, loadCohort } from '../data/node/cohort.ts';
 import { readText } from '../data/node/read-file.ts';
@@ -7,16 +8,20 @@ import { kFoldSplits, leaveOnePatientOut, type Split } from '../data/splits.ts';
 import { HistogradError } from '../errors.ts';
 import { Device } from '../gpu/device.ts';
 import { type ModelKind, modelTitle } from '../models/registry.ts';
-import { formatDuration } from '../report/format.ts';
+import { formatCount, formatDuration, formatSignificant } from '../report/format.ts';
 import { renderReport } from '../report/report.ts';
 import type { ReportData } from '../report/types.ts';
+import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { crossValidate } from '../training/cross-validate.ts';
+import { fingerprintData } from '../training/data-fingerprint.ts';
 import { geneGroups, parseGeneRegime } from '../training/gene-groups.ts';
 import { openRunFolder } from '../training/run-folder.ts';
 import { predictionLines, type RunSummary, summarise } from '../training/run-results.ts';
-import { interrupted, interruptible, RunProgress, type Talk, table, talk } from './progress.ts';
-import { optionsOf, readTrainConfig, type TrainConfig } from './train-config.ts';
+import { VERSION } from '../version.ts';
+import { interrupted, interruptible, RunProgress, type Talk, talk } from './progress.ts';
+import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
+import { optionsOf, readTrainConfig, type TrainConfig, topGenes } from './train-config.ts';
 
 export async function trainCommand(flags: Readonly<Record<string, unknown>>): Promise<void> {
   const config = await readTrainConfig(flags);
@@ -50,13 +55,16 @@ export async function runTraining(
   const splits = await makeSplits(config, cohort);
   const regime = parseGeneRegime(config.geneRegime);
   const { out, resume = false } = config;
-  const run = await openRunFolder(out, identity(config), resume);
+  const data = await fingerprintData(cohort, splits);
+  // Before the folder: without an adapter nothing is written.
   const device = await Device.open(config.adapter ? { adapter: config.adapter } : {});
+  const run = await openRunFolder(out, identity(config), resume, { data });
   const { name, kind, why } = device.adapter;
   say(
-    `${cohort.slides.length} slides, ${cohort.genes.length} genes, ${splits.length} folds; on ${name} (${why})`,
+    `${formatCount(cohort.slides.length, 'slide')}, ${formatCount(cohort.genes.length, 'gene')}, ${formatCount(splits.length, 'fold')}; on ${name} (${why})`,
   );
   const environment = {
+    histograd: VERSION,
     adapter: `${name} (${kind})`,
     ...(await hostFacts()),
     seed: String(config.seed),
@@ -67,15 +75,20 @@ export async function runTraining(
   const groups = geneGroups(cohort.genes, regime).length;
   const planned = (model: ModelKind) => plannedSteps(config, model, splits);
   const total = config.model.reduce((sum, model) => sum + groups * sumOf(planned(model)), 0);
-  const progress = new RunProgress(total, !config.quiet);
+  const progress = new RunProgress(total, !config.quiet, say);
   const source = cohortSource(cohort.slides, config);
+  for (const model of config.model) {
+    const large = oversizeWarning(device, source, optionsOf(config, model).modelOptions);
+    if (large) warn(`${model}: ${large}`);
+  }
   const models: ReportData['models'] = [];
   try {
     await interruptible({ say, warn }, async (signal) => {
       for (const model of config.model) {
         if (signal.aborted) throw interrupted(out);
         const steps = new Map(splits.map((split, i) => [split.name, planned(model)[i] ?? 0]));
-        const started = performance.now();
+        let left = groups;
+        let started = performance.now();
         const report = await crossValidate({
           device,
           source,
@@ -85,41 +98,44 @@ export async function runTraining(
           kind: model,
           ...optionsOf(config, model),
           regime,
+          transform: config.transform,
           record: (fold, group) => run.group(model, fold, group),
           signal,
           onProgress: (news) =>
             progress.update(`${model} ${news.fold}${groups > 1 ? ` ${news.group}` : ''}`, news),
-          onGroup: (fold) => progress.finish(steps.get(fold) ?? 0),
+          onGroup: (fold) => {
+            progress.finish(steps.get(fold) ?? 0);
+            if (--left > 0) return;
+            left = groups;
+            const seconds = (performance.now() - started) / 1000;
+            started = performance.now();
+            progress.line(`${modelTitle(model)}, ${fold}: ${formatDuration(seconds)}`);
+          },
         });
         models.push(report);
-        if (!process.stderr.isTTY) {
-          say(
-            `${modelTitle(model)}: ${splits.length} folds in ${formatDuration((performance.now() - started) / 1000)}`,
-          );
-        }
       }
     });
   } finally {
     progress.stop();
     device.close();
   }
-  const data: ReportData = {
+  const report: ReportData = {
     title: config.title ?? 'Gene expression from histology',
     ...about,
     environment,
     config: identity(config),
     genes: [...cohort.genes],
-    expressionUnit:
-      config.transform === 'none' ? 'expression' : `${config.transform}(1 + expression)`,
+    expressionUnit: unitOf(config.transform),
     models,
   };
-  const summary = summarise(data);
-  await run.write('predictions', predictionLines(data));
-  await run.write('report', renderReport(data));
+  const summary = summarise(report);
+  await run.write('predictions', predictionLines(report));
+  await run.write('report', renderReport(report));
   // Last: a folder that has it is finished.
   await run.write('summary', `${JSON.stringify(summary, undefined, 2)}\n`);
-  say(`\n${scoreTable(summary)}\n`);
-  say(`Report: ${out}/report.html`);
+  say(`\n${scoreTable(summary)}`);
+  for (const note of scoreNotes(summary)) say(note);
+  say(`\nReport: ${out}/report.html`);
   return summary;
 }
 
@@ -139,21 +155,29 @@ function identity(config: TrainConfig): Record<string, unknown> {
 
 async function readCohort(config: TrainConfig, warn: (text: string) => void): Promise<Cohort> {
   const { genes: asked } = config;
-  const top = typeof asked === 'string' ? /^top:([1-9]\d*)$/.exec(asked)?.[1] : undefined;
-  const genes = Array.isArray(asked)
-    ? asked
-    : asked && !top
-      ? await readGeneList(asked)
-      : undefined;
+  const top = typeof asked === 'string' ? topGenes(asked) : undefined;
+  const genes = Array.isArray(asked) ? asked : asked && !top ? await namedGenes(asked) : undefined;
   const cohort = await loadCohort({ ...config, genes });
   for (const warning of cohort.warnings) warn(warning);
   const largest = cohort.targets.reduce((a, b) => Math.max(a, b), 0);
   if (config.transform === 'none' && largest > 50) {
     warn(
-      `the largest expression value is ${largest}: if these are counts, train with --transform log2`,
+      `the largest expression value is ${formatSignificant(largest)}: if these are counts, train with --transform log2`,
     );
   }
-  return top ? keepTop(cohort, Number(top)) : cohort;
+  return top ? keepTop(cohort, top) : cohort;
+}
+
+/** Genes with commas, or a file with one per line; a name that is neither a path nor a file is a gene. */
+async function namedGenes(asked: string): Promise<string[]> {
+  if (asked.includes(',')) {
+    return asked
+      .split(',')
+      .map((name) => name.trim())
+      .filter(Boolean);
+  }
+  const isPath = /[/\\]|\.(txt|csv|tsv)$/.test(asked);
+  return isPath || existsSync(asked) ? readGeneList(asked) : [asked];
 }
 
 async function readGeneList(path: string): Promise<string[]> {
@@ -214,32 +238,4 @@ function plannedSteps(config: TrainConfig, kind: ModelKind, splits: readonly Spl
 
 function sumOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);
-}
-
-/** The scores for a terminal, with the reachable one where it is known. */
-export function scoreTable({ models, genes, simulated }: RunSummary): string {
-  const number = (value: number | null) => (value === null ? '-' : value.toFixed(3));
-  const pam50 = models.some(({ scores }) => scores.pam50MeanPearson !== null);
-  const pooled = models.every(({ scores }) => scores.meanPearson === null);
-  const rows = models.map(({ name, scores, seconds }) => [
-    name,
-    number(pooled ? scores.pooledMeanPearson : scores.meanPearson),
-    `${scores.genesAbove04} of ${genes}`,
-    ...(pam50 ? [number(scores.pam50MeanPearson)] : []),
-    number(scores.mse),
-    formatDuration(seconds),
-  ]);
-  if (simulated) {
-    const blank = pam50 ? ['', '', ''] : ['', ''];
-    rows.push(['Reachable (simulated)', number(simulated.reachableMeanPearson), '', ...blank]);
-  }
-  const head = [
-    'Model',
-    pooled ? 'Pooled Pearson' : 'Mean Pearson',
-    'r > 0.4',
-    ...(pam50 ? ['PAM50'] : []),
-    'MSE',
-    'Time',
-  ];
-  return table([head, ...rows]);
 }

@@ -5,6 +5,7 @@
  */
 import Papa from 'papaparse';
 import { HistogradError } from '../errors.ts';
+import { formatCount } from '../report/format.ts';
 import { delimitedTextConfig } from './expression-table.ts';
 import { shuffle } from './shuffle.ts';
 
@@ -24,7 +25,8 @@ interface ValidationOptions {
 }
 
 /**
- * Patient-level k-fold cross-validation: every slide is tested once.
+ * Patient-level k-fold cross-validation: every slide is tested once. Folds have as equal numbers of slides as patients
+ * allow: the largest patients are dealt first, in random order among equals, each to the fold with the fewest slides.
  *
  * @throws HistogradError `bad-folds` (not an integer from 2 to the number of patients), `bad-validation-fraction`
  */
@@ -36,13 +38,21 @@ export function kFoldSplits(
   if (!Number.isInteger(folds) || folds < 2 || folds > unique.length) {
     throw new HistogradError(
       'bad-folds',
-      `${folds} folds do not suit ${unique.length} patients: expected an integer from 2 to the number of patients.`,
+      `${folds} folds do not suit ${formatCount(unique.length, 'patient')}: expected an integer from 2 to the number of patients.`,
       'Choose fewer folds, or leave one patient out at a time.',
     );
   }
   const foldOf = new Map<string, number>();
-  for (const [position, index] of shuffle(unique.length, seed).entries()) {
-    foldOf.set(unique[index]!, position % folds);
+  const slides = new Map<string, number>();
+  for (const patient of patients) slides.set(patient, (slides.get(patient) ?? 0) + 1);
+  const dealt = shuffle(unique.length, seed)
+    .map((index) => unique[index]!)
+    .sort((a, b) => slides.get(b)! - slides.get(a)!);
+  const sizes = new Array<number>(folds).fill(0);
+  for (const patient of dealt) {
+    const smallest = sizes.indexOf(Math.min(...sizes));
+    foldOf.set(patient, smallest);
+    sizes[smallest]! += slides.get(patient)!;
   }
   return Array.from({ length: folds }, (_, fold) =>
     holdOut(patients, `fold-${fold}`, (patient) => foldOf.get(patient) === fold, {
@@ -157,7 +167,7 @@ function holdOut(
   if (wanted >= rest.length) {
     throw new HistogradError(
       'bad-validation-fraction',
-      `Split ${name}: a validation fraction of ${validationFraction} leaves none of its ${rest.length} patients to train on.`,
+      `Split ${name}: a validation fraction of ${validationFraction} leaves none of its ${formatCount(rest.length, 'patient')} to train on.`,
       'Use a smaller fraction, or 0 for no validation part.',
     );
   }
@@ -193,7 +203,7 @@ function parseSplitTable(text: string, slideIds: readonly string[]) {
   const missing = slideIds.filter((id) => !cells.has(id));
   if (missing.length > 0) {
     throw bad(
-      `${missing.length} slides of the cohort are missing: ${missing.slice(0, 5).join(', ')}`,
+      `${formatCount(missing.length, 'slide')} of the cohort missing: ${missing.slice(0, 5).join(', ')}`,
     );
   }
   return { header: header.slice(1), cells };
@@ -215,7 +225,7 @@ function bad(problem: string): HistogradError {
   return new HistogradError(
     'bad-splits',
     `The split table cannot be used: ${problem}.`,
-    "Expected CSV with a header 'slide,fold', or 'slide' and one column per split holding train, validation, test or nothing; every slide of the cohort once.",
+    "Expected CSV with a header 'slide,fold', or 'slide' and one column per split holding train, validation, test or nothing, with every slide of the cohort once; or 'fold,slide,part' with a line per slide and fold.",
   );
 }
 

@@ -5,7 +5,7 @@ import { costFigure } from './figure-cost.ts';
 import { scatterFigure } from './figure-scatter.ts';
 import { distributionFigure, exceedanceFigure, scoreFigure } from './figures-scores.ts';
 import { lossFigure, validationFigure } from './figures-training.ts';
-import { formatCount, formatFixed, formatInteger } from './format.ts';
+import { formatCount, formatFixed, formatInteger, formatSignificant } from './format.ts';
 import { type Html, html, trusted } from './html.ts';
 import { legend, type PlotDocument, seriesStyle } from './plot.ts';
 import { STYLES } from './styles.ts';
@@ -150,7 +150,18 @@ ${methods()}`;
 type Numbering = ReturnType<typeof numbering>;
 
 function scoreNote(models: readonly ScoredModel[], genes: number): Html {
-  const { evaluation } = models[0]!;
+  const { evaluation, model } = models[0]!;
+  const without = evaluation.folds.filter((fold) => Number.isNaN(fold.meanPearson));
+  const dropped =
+    without.length > 0 && !onlyPooled(models)
+      ? html` <i>r</i> over ${String(evaluation.folds.length - without.length)} of ${formatCount(evaluation.folds.length, 'fold')}: ${without
+          .map(({ name, slides }) => `${name} has ${formatCount(slides, 'slide')}`)
+          .join(', ')}.`
+      : undefined;
+  const baseline =
+    model.baselineMse === undefined
+      ? undefined
+      : html` Predicting the training mean has an MSE of ${formatSignificant(model.baselineMse)}.`;
   const unscored = genes - evaluation.scoredGenes;
   const present = evaluation.pam50.present.length;
   const pooled = onlyPooled(models)
@@ -158,7 +169,7 @@ function scoreNote(models: readonly ScoredModel[], genes: number): Html {
     : undefined;
   return html`${models.length > 1 ? 'Best of each column in bold. ' : undefined}<i>q</i>: Benjamini–Hochberg, pooled test slides, positive correlations only. PAM50: ${
     present === 0 ? 'none of its genes is in the table' : `${present} of 50 genes in the table`
-  }.${pooled}${
+  }.${pooled}${dropped}${baseline}${
     unscored > 0 && unscored < genes
       ? ` ${formatCount(unscored, 'gene')} of ${formatInteger(genes)} without a defined correlation ${unscored === 1 ? 'is' : 'are'} left out of means.`
       : undefined

@@ -23,6 +23,8 @@ export interface ModelReport {
   seconds: number;
   /** Models trained in all: folds x gene chunks. */
   modelsTrained: number;
+  /** Test error of predicting each gene's mean over the training slides; a model should beat it. */
+  baselineMse?: number;
   /** Largest amount of GPU memory held at once. */
   peakBytes?: number;
   /** Empty for models that are not trained by steps (kNN, ridge). */

@@ -24,7 +24,11 @@ interface PatchSample {
 
 /** The bags of a cohort. */
 export interface BagSource {
-  readonly slides: readonly { readonly id: string; readonly rows: number }[];
+  readonly slides: readonly {
+    readonly id: string;
+    readonly rows: number;
+    readonly patient?: string;
+  }[];
   /** Width d of a patch feature. */
   readonly width: number;
   /**
@@ -48,16 +52,28 @@ export function uploadBags(
   };
 }
 
+/** Which slides come to the GPU whole, and how many patches may be there at once. */
+interface WholeSlides {
+  readonly slides: readonly number[];
+  /** Patches per batch (a larger bag is a batch of its own). */
+  readonly patches: number;
+  /** Most patches that fit (see `patchLimit`): of a larger bag so many are taken, always the same. */
+  readonly limit: number;
+}
+
 /**
- * Uploads each batch, hands it over, and frees it when the next one is asked for.
+ * Uploads slides in batches, hands each batch over, and frees it when the next one is asked for.
  */
 export async function* uploaded(
   device: Device,
   source: BagSource,
-  order: Iterable<readonly number[]>,
+  { slides, patches, limit }: WholeSlides,
   scale: Scale | null,
 ): AsyncGenerator<Bags & { indices: readonly number[] }> {
-  for await (const batch of source.batches(order)) {
+  const order = packWholeBags(source, slides, Math.min(patches, limit));
+  const beyond = slides.some((slide) => source.slides[slide]!.rows > limit);
+  const sample = beyond ? { maxPatches: limit, seed: 0, epoch: 0 } : undefined;
+  for await (const batch of source.batches(order, sample)) {
     const bags = uploadBags(device, batch, source.width, scale);
     try {
       yield { ...bags, indices: batch.indices };

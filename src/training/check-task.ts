@@ -1,4 +1,6 @@
 import { HistogradError } from '../errors.ts';
+import { patchLimit } from './bag-limit.ts';
+import { checkModelOptions } from './model-options.ts';
 import type { TrainOptions, TrainTask } from './task.ts';
 
 const RANGES: readonly [keyof TrainOptions, (value: number) => boolean, string][] = [
@@ -27,9 +29,11 @@ function notNegative(value: number): boolean {
 
 /**
  * @throws HistogradError `bad-option` (an option out of its range), `bad-task` (no training slides, targets that do not
- *   fit, a slide that does not exist), `non-finite-target` (naming slide and gene)
+ *   fit, a slide that does not exist), `non-finite-target` (naming slide and gene), `batch-too-large` (the features of
+ *   a training step do not fit into one buffer)
  */
-export function checkTask({ source, genes, targets, split, options }: TrainTask): void {
+export function checkTask(task: TrainTask): void {
+  const { source, genes, targets, split, options } = task;
   for (const [name, fits, expected] of RANGES) {
     const value = options[name];
     if (typeof value === 'number' && fits(value)) continue;
@@ -39,6 +43,7 @@ export function checkTask({ source, genes, targets, split, options }: TrainTask)
       'Correct the option.',
     );
   }
+  checkModelOptions(task.kind, task.modelOptions);
   const { slides } = source;
   if (split.train.length === 0) throw bad(`Split ${split.name} has no training slides.`);
   if (genes.length === 0 || targets.length !== slides.length * genes.length) {
@@ -61,6 +66,30 @@ export function checkTask({ source, genes, targets, split, options }: TrainTask)
       'Remove the slide or the gene, or fill in the missing value.',
     );
   }
+  checkBatchSize(task);
+}
+
+/** In the worst case the largest bags meet in one batch. */
+function checkBatchSize(task: TrainTask): void {
+  const { device, source, split, kind, options, modelOptions } = task;
+  if (kind === 'knn' || kind === 'ridge') return;
+  const limit = patchLimit(device, source.width, modelOptions);
+  const rows = split.train
+    .map((slide) => Math.min(source.slides[slide]!.rows, options.maxPatches))
+    .sort((a, b) => b - a);
+  const largest = rows.slice(0, largestBatch(rows.length, options.batchSize));
+  const patches = largest.reduce((sum, n) => sum + n, 0);
+  if (patches <= limit) return;
+  throw new HistogradError(
+    'batch-too-large',
+    `A step of ${kind} may have ${largest.length} bags with ${patches} patches; this adapter holds ${limit} of them at once.`,
+    `Take fewer bags per step (--batch-size) or fewer patches per bag (--max-patches): their product may be ${limit} at most.`,
+  );
+}
+
+/** Bags in the largest batch of an epoch: batches are as even in size as can be. */
+function largestBatch(slides: number, batchSize: number): number {
+  return Math.ceil(slides / Math.ceil(slides / batchSize));
 }
 
 function bad(problem: string): HistogradError {

@@ -36,6 +36,8 @@ export interface Progress {
 }
 
 export interface TrainingState {
+  /** From `taskIdentity`. */
+  readonly identity: TaskIdentity;
   readonly model: ExpressionModel;
   readonly optimizer: AdamW;
   readonly generator: Generator;
@@ -65,10 +67,15 @@ const FORMAT = 'histograd-checkpoint';
 const PREFIX = /^(best|optimizer|scale)\./;
 
 /** Reads the state back from the GPU and packs it: parameters under their names, `optimizer.*`, `best.*`, `scale.*`. */
-export async function serializeCheckpoint(
-  task: TrainTask,
-  { model, optimizer, generator, scales, progress, best }: TrainingState,
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function serializeCheckpoint({
+  identity,
+  model,
+  optimizer,
+  generator,
+  scales,
+  progress,
+  best,
+}: TrainingState): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = new Map<string, SafetensorInput>(await model.stateDict());
   for (const [name, tensor] of await optimizer.stateDict())
     tensors.set(`optimizer.${name}`, tensor);
@@ -76,7 +83,7 @@ export async function serializeCheckpoint(
   for (const [name, tensor] of scaleTensors(scales)) tensors.set(name, tensor);
   return serializeSafetensors(tensors, {
     format: FORMAT,
-    task: JSON.stringify(identity(task)),
+    task: JSON.stringify(identity),
     progress: JSON.stringify(progress),
     optimizerSteps: String(optimizer.steps),
     generatorOffset: String(generator.offset),
@@ -87,19 +94,16 @@ export async function serializeCheckpoint(
  * Puts a checkpoint's content into `state`.
  *
  * @param name where it comes from, for error messages
- * @throws HistogradError `bad-safetensors`; `checkpoint-mismatch` when it belongs to another model, data or options
+ * @throws HistogradError `bad-safetensors`; `checkpoint-mismatch` when it belongs to another model, other options, genes,
+ *   targets, training or validation slides, or another feature width. The features themselves are not compared, nor are
+ *   the test slides: a run folder does that (`data-fingerprint.ts`).
  */
-export function restoreCheckpoint(
-  task: TrainTask,
-  state: TrainingState,
-  bytes: Uint8Array,
-  name: string,
-): void {
+export function restoreCheckpoint(state: TrainingState, bytes: Uint8Array, name: string): void {
   const { tensors, metadata } = parseSafetensors(bytes, name);
   if (metadata.format !== FORMAT) {
     throw mismatch(name, `its format is ${metadata.format ?? 'missing'}, expected ${FORMAT}`);
   }
-  requireSameTask(JSON.parse(metadata.task ?? '{}'), identity(task), name);
+  requireSameTask(JSON.parse(metadata.task ?? '{}'), state.identity, name);
   const group = (prefix: string) => {
     const found = new Map<string, StateTensor>();
     for (const [key, tensor] of tensors) {
@@ -118,8 +122,13 @@ export function restoreCheckpoint(
   state.progress = { ...newProgress(), ...JSON.parse(metadata.progress ?? '{}') };
 }
 
-/** All that decides the result; what only decides when to write or what to show is left out. */
-function identity(task: TrainTask): Record<string, unknown> {
+export type TaskIdentity = Readonly<Record<string, unknown>>;
+
+/**
+ * All that decides the result, but for the values of the features; what only decides when to write or what to show is
+ * left out. Goes through all targets: once per training.
+ */
+export function taskIdentity(task: TrainTask): TaskIdentity {
   const { kind, modelOptions, options, genes, source, split, targets } = task;
   const { checkpointSeconds: _, checkpointSteps: __, ...rest } = options;
   const ids = (part: readonly number[]) => part.map((slide) => source.slides[slide]!.id);
@@ -143,11 +152,7 @@ function checksum(values: Float32Array): number {
   return hash >>> 0;
 }
 
-function requireSameTask(
-  saved: Record<string, unknown>,
-  wanted: Record<string, unknown>,
-  name: string,
-): void {
+function requireSameTask(saved: TaskIdentity, wanted: TaskIdentity, name: string): void {
   for (const [key, value] of Object.entries(wanted)) {
     const [found, expected] = [canonical(saved[key]), canonical(value)];
     if (found === expected) continue;

@@ -1,4 +1,5 @@
 /** Cross-validation: a model per fold and gene group; test predictions merged into one table per fold. */
+import { type ExpressionTransform, fitZScore } from '../data/expression-transform.ts';
 import type { Split } from '../data/splits.ts';
 import type { Device } from '../gpu/device.ts';
 import { type ModelKind, type ModelOptions, modelTitle } from '../models/registry.ts';
@@ -14,7 +15,7 @@ import {
 } from './gene-groups.ts';
 import type { TrainingRecord, TrainOptions, TrainProgress } from './task.ts';
 import { type TrainResult, train } from './train.ts';
-import { predictSlides, serializeModel } from './trained-model.ts';
+import { type Provenance, predictSlides, serializeModel } from './trained-model.ts';
 
 /** What is left of one trained model: enough for the report, without its parameters. */
 export interface GroupResult {
@@ -50,6 +51,8 @@ export interface CrossValidation {
   readonly modelOptions: ModelOptions;
   readonly options: TrainOptions;
   readonly regime: GeneRegime;
+  /** What was done to the expression, for the model files; default `none`. */
+  readonly transform?: ExpressionTransform | undefined;
   /** Finished groups are taken from here, unfinished ones go on. */
   readonly record?: ((fold: string, group: string) => Promise<GroupRecord>) | undefined;
   readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
@@ -77,6 +80,7 @@ export async function crossValidate(job: CrossValidation): Promise<ModelReport> 
     seconds: 0,
     modelsTrained: splits.length * groups.length,
     peakBytes: 0,
+    baselineMse: baselineMse(job),
     curves: [],
     folds: [],
   };
@@ -126,7 +130,9 @@ async function trainGroup(
         job.onProgress?.({ ...progress, fold: split.name, group: group.name }),
     });
     try {
-      await record?.saveModel(await serializeModel(trained));
+      await record?.saveModel(
+        await serializeModel({ ...trained, provenance: provenance(job, split) }),
+      );
       result = await testGroup(job, trained, split.test);
       await record?.saveResult(result, slides, genes);
     } finally {
@@ -135,6 +141,30 @@ async function trainGroup(
   }
   job.onGroup?.(split.name, group.name, result);
   return result;
+}
+
+/** Validation slides count as seen: they chose the epoch. */
+function provenance({ source, transform = 'none' }: CrossValidation, split: Split): Provenance {
+  const seen = [...split.train, ...split.validation].sort((a, b) => a - b);
+  const slides = seen.map((slide) => source.slides[slide]!);
+  const patients = new Set(slides.map(({ id, patient }) => patient ?? id));
+  return { transform, slides: slides.map(({ id }) => id), patients: [...patients] };
+}
+
+/** The test error of predicting each gene's mean over the training slides. */
+function baselineMse({ genes, targets, splits }: CrossValidation): number {
+  let total = 0;
+  let count = 0;
+  for (const { train, test } of splits) {
+    const { mean } = fitZScore(targets, train, genes.length);
+    for (const slide of test) {
+      for (const [g, value] of mean.entries()) {
+        total += (targets[slide * genes.length + g]! - value) ** 2;
+      }
+    }
+    count += test.length * genes.length;
+  }
+  return total / count;
 }
 
 async function testGroup(

@@ -58,7 +58,10 @@ export class LossMonitor {
     return (await earlier) ?? [];
   }
 
-  dispose(): void {
+  /** Frees what was recorded, and waits for the read under way, whatever comes of it. */
+  async dispose(): Promise<void> {
+    await this.#reading?.catch(() => {});
+    this.#reading = null;
     for (const { lossTensor, clip } of this.#recorded.splice(0)) {
       lossTensor.dispose();
       clip.dispose();

@@ -11,7 +11,8 @@ import type { StepResult } from './loss-monitor.ts';
 import type { TrainTask } from './task.ts';
 
 /**
- * The error to throw for a step whose loss or gradient was not finite: which step, which slides, and which layer.
+ * The error to throw for a step whose loss or gradient was not finite: which step, which slides, and which layer. The
+ * batch is computed again with the parameters as they are now: losses come back late, after some more steps.
  *
  * @param goodStep the step of the last checkpoint; 0 if there is none
  */
@@ -29,16 +30,17 @@ export async function explainNonFinite(
   for await (const batch of source.batches([slides], sample)) {
     const { bags, targets } = uploadBatch(task, scales, allTargets, batch);
     model.train();
-    generator.seek(generatorOffset);
-    const first = await firstNonFiniteResult(model, bags, targets);
-    generator.seek(generatorOffset);
-    const spoilt = first ? [] : await nonFiniteGradients(model, bags, targets);
-    if (first) where = ` The first non-finite value is in ${first}.`;
-    if (!first) where = ' Every single value is finite, but their norm overflows float32.';
-    if (spoilt.length > 0) where = ` Not finite are the gradients of ${spoilt.join(', ')}.`;
-    bags.features.dispose();
-    bags.segments.dispose();
-    targets.dispose();
+    try {
+      generator.seek(generatorOffset);
+      const first = await firstNonFiniteResult(model, bags, targets);
+      generator.seek(generatorOffset);
+      const spoilt = first ? [] : await nonFiniteGradients(model, bags, targets);
+      where = ` ${finding(first, spoilt, Number.isFinite(loss), state.progress.step)}`;
+    } finally {
+      bags.features.dispose();
+      bags.segments.dispose();
+      targets.dispose();
+    }
   }
   const what = Number.isFinite(loss) ? 'gradient' : 'loss';
   const names = slides.map((slide) => source.slides[slide]!.id).join(', ');
@@ -51,6 +53,24 @@ export async function explainNonFinite(
     `Training ${kind} stopped: the ${what} of step ${step} (epoch ${epoch}; slides ${names}) is ${what === 'loss' ? loss : 'not finite'}.${where}`,
     `Lower the learning rate (--lr), scale the features (--feature-scale zscore) or clip gradients (--max-norm).${kept}`,
   );
+}
+
+function finding(
+  first: string | null,
+  spoilt: readonly string[],
+  lossWasFinite: boolean,
+  stepNow: number,
+): string {
+  const again = `recomputed with the parameters of step ${stepNow}`;
+  if (first && lossWasFinite) {
+    return `The parameters have since changed: ${again}, the first non-finite value is in ${first}.`;
+  }
+  if (first) return `Batch ${again}: the first non-finite value is in ${first}.`;
+  if (spoilt.length > 0)
+    return `Batch ${again}: not finite are the gradients of ${spoilt.join(', ')}.`;
+  return lossWasFinite
+    ? `Batch ${again}: every single value is finite, so that only their norm overflows float32.`
+    : `Batch ${again}: every value is finite; the parameters have since changed.`;
 }
 
 /**

@@ -1,21 +1,23 @@
 /**
  * A run on disk:
  *
- *     run/config.json  environment.json  summary.json  predictions.csv  report.html
+ *     run/config.json  data.json  environment.json  summary.json  predictions.csv  report.html
  *     run/<model>/<fold>/<gene group>/metrics.jsonl  checkpoint.safetensors  best.safetensors  predictions.safetensors
  *
  * A group that has `predictions.safetensors` is finished.
  */
 import { mkdir, open, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { type AtomicWriteFs, writeError, writeFileAtomic } from '../data/node/atomic-write.ts';
 import { parseSafetensors, serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import type { GroupRecord, GroupResult } from './cross-validate.ts';
+import { type DataFingerprint, dataChange } from './data-fingerprint.ts';
 
 /** The run folder's files by what they hold. */
 export const RUN_FILES = {
   config: 'config.json',
+  data: 'data.json',
   environment: 'environment.json',
   summary: 'summary.json',
   predictions: 'predictions.csv',
@@ -28,31 +30,44 @@ export interface RunFolder {
   group(model: string, fold: string, group: string): Promise<GroupRecord>;
 }
 
+/** How to open a run folder. */
+interface RunFolderOptions {
+  /** What the run is trained on; a resumed run must have the same. */
+  readonly data?: DataFingerprint | undefined;
+  /** For tests: the file operations of atomic writes. */
+  readonly fs?: AtomicWriteFs | undefined;
+}
+
 /**
- * Opens a folder for a run, and writes its `config.json`.
+ * Opens a folder for a run, and writes its `config.json`. A run that failed before anything was trained is replaced.
  *
- * @param config what decides the results; a resumed run must have the same
- * @param fs for tests: the file operations of atomic writes
- * @throws HistogradError `run-exists` (the folder holds a run, and `resume` is false), `out-not-empty` (something else),
- *   `run-mismatch` (a run of another config), `no-run` (nothing to resume), and those of writing
+ * @param config what decides the results; a resumed run must have the same (paths may be written differently)
+ * @param resume null for results that are made in one go, so that there is nothing to resume
+ * @throws HistogradError `run-exists` (the folder holds a run, and `resume` is not true), `out-not-empty` (something
+ *   else), `run-mismatch` (a run of another config, or on other data), and those of reading and writing
  */
 export async function openRunFolder(
   path: string,
   config: Readonly<Record<string, unknown>>,
-  resume: boolean,
-  fs?: AtomicWriteFs,
+  resume: boolean | null,
+  { data, fs }: RunFolderOptions = {},
 ): Promise<RunFolder> {
-  const saved = await readOptional(join(path, RUN_FILES.config));
+  const found = await readOptional(join(path, RUN_FILES.config));
+  const saved = found && (await hasResults(path)) ? found : null;
   const text = `${JSON.stringify(config, undefined, 2)}\n`;
   if (saved && !resume) {
     throw new HistogradError(
       'run-exists',
       `${path} already holds a run.`,
-      'Add --resume to go on with it, or choose another --out.',
+      resume === null
+        ? 'Choose another --out, or remove that folder.'
+        : 'Add --resume to go on with it, or choose another --out.',
     );
   }
-  if (saved) requireSameConfig(JSON.parse(saved.toString('utf8')), JSON.parse(text), path);
-  else await requireEmpty(path);
+  if (saved) {
+    requireSameConfig(JSON.parse(saved.toString('utf8')), JSON.parse(text), path);
+    if (data) requireSameData(await readOptional(join(path, RUN_FILES.data)), data, path);
+  } else if (!found) await requireEmpty(path);
   await makeFolder(path);
   const folder: RunFolder = {
     path,
@@ -63,13 +78,26 @@ export async function openRunFolder(
       return groupRecord(place, fs);
     },
   };
-  if (!saved) await folder.write('config', text);
+  if (!saved) {
+    await folder.write('config', text);
+    if (data) await folder.write('data', `${JSON.stringify(data, undefined, 2)}\n`);
+  }
   return folder;
 }
 
+/** Whether anything was trained or finished there. */
+async function hasResults(path: string): Promise<boolean> {
+  const results = new Set<string>([CHECKPOINT, PREDICTIONS, RUN_FILES.summary]);
+  const found = await readdir(path, { recursive: true });
+  return found.some((name) => results.has(basename(name)));
+}
+
+const CHECKPOINT = 'checkpoint.safetensors';
+const PREDICTIONS = 'predictions.safetensors';
+
 function groupRecord(place: string, fs?: AtomicWriteFs): GroupRecord {
-  const checkpoint = join(place, 'checkpoint.safetensors');
-  const predictions = join(place, 'predictions.safetensors');
+  const checkpoint = join(place, CHECKPOINT);
+  const predictions = join(place, PREDICTIONS);
   return {
     place: checkpoint,
     loadCheckpoint: () => readOptional(checkpoint),
@@ -166,13 +194,30 @@ async function requireEmpty(path: string): Promise<void> {
   );
 }
 
+function requireSameData(saved: Buffer | null, now: DataFingerprint, path: string): void {
+  const change = saved
+    ? dataChange(JSON.parse(saved.toString('utf8')), now)
+    : 'it has no data.json';
+  if (change === null) return;
+  throw new HistogradError(
+    'run-mismatch',
+    `${path} holds a run on other data: ${change}.`,
+    'Bring back the data of that run, or train into a new folder with --out.',
+  );
+}
+
+/** Options that are compared as paths. */
+const PATHS: ReadonlySet<string> = new Set(['features', 'expression', 'patients', 'splits']);
+
 function requireSameConfig(
   saved: Record<string, unknown>,
   wanted: Record<string, unknown>,
   path: string,
 ): void {
+  const text = (key: string, value: unknown) =>
+    JSON.stringify(PATHS.has(key) && typeof value === 'string' ? resolve(value) : value);
   for (const key of new Set([...Object.keys(saved), ...Object.keys(wanted)])) {
-    const [before, now] = [JSON.stringify(saved[key]), JSON.stringify(wanted[key])];
+    const [before, now] = [text(key, saved[key]), text(key, wanted[key])];
     if (before === now) continue;
     throw new HistogradError(
       'run-mismatch',

@@ -17,9 +17,11 @@ interface Scores {
   pam50MeanPearson: number | null;
   mse: number;
   mae: number;
+  /** Folds whose correlation is undefined, left out of the mean. */
+  foldsWithoutPearson: { name: string; slides: number }[];
 }
 
-type ModelSummary = Omit<ModelReport, 'folds'> & { scores: Scores };
+type ModelSummary = Omit<ModelReport, 'folds'> & { folds: number; scores: Scores };
 
 export interface RunSummary
   extends Pick<ReportData, 'title' | 'command' | 'simulated' | 'expressionUnit'> {
@@ -42,12 +44,16 @@ export function summarise({
     ...(simulated && { simulated }),
     ...(expressionUnit && { expressionUnit }),
     genes: genes.length,
-    models: models.map(({ folds, ...model }) => ({ ...model, scores: scoresOf(genes, folds) })),
+    models: models.map(({ folds, ...model }) => ({
+      ...model,
+      folds: folds.length,
+      scores: scoresOf(genes, folds),
+    })),
   };
 }
 
 function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): Scores {
-  const { meanPearson, pooled, genesAbove, pam50, mse, mae } = evaluatePredictions({
+  const { meanPearson, pooled, genesAbove, pam50, mse, mae, ...scored } = evaluatePredictions({
     genes,
     folds,
   });
@@ -58,6 +64,9 @@ function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): 
     pam50MeanPearson: defined(pam50.meanPearson),
     mse,
     mae,
+    foldsWithoutPearson: scored.folds
+      .filter((fold) => Number.isNaN(fold.meanPearson))
+      .map(({ name, slides }) => ({ name, slides })),
   };
 }
 
@@ -110,7 +119,7 @@ export async function readRun(path: string): Promise<ReportData> {
   const config: Record<string, unknown> = JSON.parse(await required(path, 'config'));
   const { genes, byModel } = await readPredictions(join(path, RUN_FILES.predictions));
   const observed = byModel.get(OBSERVED);
-  const models = summary.models.map(({ scores: _, ...model }): ModelReport => {
+  const models = summary.models.map(({ scores: _, folds: __, ...model }): ModelReport => {
     const predicted = byModel.get(model.name);
     if (!observed || !predicted) throw badRun(path, `no predictions of ${model.name}`);
     const folds = [...observed].map(([fold, truth]): FoldPredictions => {

@@ -22,6 +22,7 @@ import {
   restoreCheckpoint,
   serializeCheckpoint,
   type TrainingState,
+  taskIdentity,
 } from './checkpoint.ts';
 import { LossMonitor, type StepRecord, type StepResult } from './loss-monitor.ts';
 import { explainNonFinite } from './non-finite.ts';
@@ -62,7 +63,7 @@ export async function train(task: TrainTask): Promise<TrainResult> {
     training.state.model.dispose();
     throw error;
   } finally {
-    training.close();
+    await training.close();
   }
 }
 
@@ -80,12 +81,15 @@ class Training {
 
   static async open(task: TrainTask): Promise<Training> {
     const { device, source, genes, options, modelOptions, kind, record } = task;
+    const identity = taskIdentity(task);
     const generator = new Generator(options.seed);
     const sizes = { width: source.width, genes: genes.length };
     const model = createModel(kind, { device, generator }, sizes, modelOptions);
+    let optimizer: AdamW | undefined;
     try {
-      const optimizer = new AdamW(model.namedParameters(), options);
+      optimizer = new AdamW(model.namedParameters(), options);
       const state: TrainingState = {
+        identity,
         model,
         optimizer,
         generator,
@@ -94,10 +98,11 @@ class Training {
         best: null,
       };
       const checkpoint = await record?.loadCheckpoint();
-      if (checkpoint) restoreCheckpoint(task, state, checkpoint, record?.place ?? 'The checkpoint');
+      if (checkpoint) restoreCheckpoint(state, checkpoint, record?.place ?? 'The checkpoint');
       else state.scales = await fitScales(task);
       return new Training(task, state);
     } catch (error) {
+      optimizer?.dispose();
       model.dispose();
       throw error;
     }
@@ -143,14 +148,18 @@ class Training {
     model.train();
     const { lossTensor, clip } = scope(() => {
       const { bags, targets } = uploadBatch(this.task, this.state.scales, this.targets, batch);
-      const loss = model.loss(bags, targets);
-      backward(loss);
-      progress.peakBytes = Math.max(progress.peakBytes, device.memory.live);
-      const clip = clipGradNorm(model.namedParameters().values(), options.maxNorm ?? undefined);
-      optimizer.step(clip, lr);
-      optimizer.zeroGrad();
-      bags.segments.dispose();
-      return { lossTensor: loss.view([1]), clip };
+      try {
+        const loss = model.loss(bags, targets);
+        backward(loss);
+        progress.peakBytes = Math.max(progress.peakBytes, device.memory.live);
+        const clip = clipGradNorm(model.namedParameters().values(), options.maxNorm ?? undefined);
+        optimizer.step(clip, lr);
+        optimizer.zeroGrad();
+        return { lossTensor: loss.view([1]), clip };
+      } finally {
+        // Not a tensor: the scope does not know of them.
+        bags.segments.dispose();
+      }
     });
     device.flush();
     progress.step++;
@@ -241,8 +250,8 @@ class Training {
     };
   }
 
-  close(): void {
-    this.monitor.dispose();
+  async close(): Promise<void> {
+    await this.monitor.dispose();
     this.state.optimizer.dispose();
   }
 
@@ -287,7 +296,7 @@ class Training {
     if (!task.record) return;
     await this.flushMetrics();
     this.tick();
-    await task.record.saveCheckpoint(await serializeCheckpoint(task, state));
+    await task.record.saveCheckpoint(await serializeCheckpoint(state));
     this.checkpointStep = state.progress.step;
     this.checkpointAt = performance.now();
   }

@@ -1,4 +1,5 @@
 /** A model after training, with all that prediction needs; and its file. */
+import type { ExpressionTransform } from '../data/expression-transform.ts';
 import type { PatchFeatures } from '../data/features.ts';
 import {
   parseSafetensors,
@@ -12,7 +13,9 @@ import { createModel, MODEL_KINDS, type ModelKind, type ModelOptions } from '../
 import type { StateTensor } from '../nn/module.ts';
 import { Generator } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { type BagSource, packWholeBags, uploadBags, uploaded } from './bag-source.ts';
+import { VERSION } from '../version.ts';
+import { fittingPart, patchLimit } from './bag-limit.ts';
+import { type BagSource, uploadBags, uploaded } from './bag-source.ts';
 import { applyScale, type Scale } from './scaling.ts';
 
 export interface Scales {
@@ -28,6 +31,17 @@ export interface TrainedModel {
   readonly width: number;
   readonly scales: Scales;
   readonly model: ExpressionModel;
+  /** What it was trained on, where that is known. */
+  readonly provenance?: Provenance | undefined;
+}
+
+/** What a model was trained on. */
+export interface Provenance {
+  /** What was done to the expression. */
+  readonly transform: ExpressionTransform;
+  /** The slides and patients that the model has seen, for training and for validation. */
+  readonly slides: readonly string[];
+  readonly patients: readonly string[];
 }
 
 /** One slide's prediction. */
@@ -40,13 +54,13 @@ export interface SlidePrediction {
 }
 
 /**
- * Predicts slides from all their patches, in the order given.
+ * Predicts slides from all their patches (of a slide that does not fit, from as many as fit), in the order given.
  *
  * @throws HistogradError `non-finite-prediction`, which names the slide and gene
  */
 export async function* predictSlides(
   device: Device,
-  { model, scales, genes }: Pick<TrainedModel, 'model' | 'scales' | 'genes'>,
+  { model, options, scales, genes }: Pick<TrainedModel, 'model' | 'options' | 'scales' | 'genes'>,
   source: BagSource,
   slides: readonly number[],
   patchesPerBatch: number,
@@ -54,8 +68,9 @@ export async function* predictSlides(
   const wasTraining = model.training;
   model.eval();
   try {
-    const order = packWholeBags(source, slides, patchesPerBatch);
-    for await (const bags of uploaded(device, source, order, scales.features)) {
+    const limit = patchLimit(device, source.width, options);
+    const whole = { slides, patches: patchesPerBatch, limit };
+    for await (const bags of uploaded(device, source, whole, scales.features)) {
       const { expression, attention } = await model.predict(bags);
       for (const [b, slide] of bags.indices.entries()) {
         const row = expression.slice(b * genes.length, (b + 1) * genes.length);
@@ -70,21 +85,27 @@ export async function* predictSlides(
   }
 }
 
-/** Predicts one slide; `bag` is not changed. Errors as `predictSlides`. */
+/**
+ * Predicts one slide; `bag` is not changed. Errors as `predictSlides`.
+ *
+ * @returns also the rows of the patches that were used, in order, where the whole slide does not fit on the GPU
+ */
 export async function predictBag(
   device: Device,
-  { model, scales, genes }: TrainedModel,
-  { features, rows, width }: PatchFeatures,
+  { model, options, scales, genes }: TrainedModel,
+  bag: PatchFeatures,
   name: string,
-): Promise<Prediction> {
+): Promise<Prediction & { patches: Uint32Array | null }> {
   model.eval();
+  const { part, patches } = fittingPart(bag, patchLimit(device, bag.width, options));
+  const { features, rows, width } = part;
   const packed = { indices: [0], features: features.slice(), offsets: Uint32Array.of(0, rows) };
   const bags = uploadBags(device, packed, width, scales.features);
   try {
     const prediction = await model.predict(bags);
     unscale(prediction.expression, scales.targets);
     requireFinite(prediction.expression, genes, name);
-    return prediction;
+    return { ...prediction, patches };
   } finally {
     bags.features.dispose();
     bags.segments.dispose();
@@ -103,20 +124,22 @@ const PATCH_VALUES = 4 * 2 ** 20;
  */
 export async function predictPatches(
   device: Device,
-  { model, scales, genes, kind }: TrainedModel,
+  { model, options, scales, genes, kind }: TrainedModel,
   { features, rows, width }: PatchFeatures,
   columns: readonly number[],
 ): Promise<Float32Array> {
   model.eval();
   const out = new Float32Array(rows * columns.length);
-  const chunk = Math.max(1, Math.floor(PATCH_VALUES / genes.length));
+  const chunk = Math.min(
+    Math.max(1, Math.floor(PATCH_VALUES / genes.length)),
+    patchLimit(device, width, options),
+  );
   for (let from = 0; from < rows; from += chunk) {
     const to = Math.min(rows, from + chunk);
     const part = features.slice(from * width, to * width);
     if (scales.features) applyScale(part, scales.features);
     const tensor = Tensor.from(device, part, [to - from, width]);
-    const values = await model.predictPatches(tensor);
-    tensor.dispose();
+    const values = await model.predictPatches(tensor).finally(() => tensor.dispose());
     if (!values) {
       throw new HistogradError(
         'no-patch-prediction',
@@ -167,7 +190,7 @@ const FORMAT = 'histograd-model';
 
 /** The content of a model file: parameters under PyTorch's names, `memory.*`, `scale.*`; the rest is metadata. */
 export async function serializeModel(trained: TrainedModel): Promise<Uint8Array<ArrayBuffer>> {
-  const { kind, options, genes, width, scales, model } = trained;
+  const { kind, options, genes, width, scales, model, provenance } = trained;
   const tensors = new Map<string, SafetensorInput>(await model.stateDict());
   for (const [name, tensor] of model.memory) tensors.set(`memory.${name}`, tensor);
   for (const [name, tensor] of scaleTensors(scales)) tensors.set(name, tensor);
@@ -177,6 +200,8 @@ export async function serializeModel(trained: TrainedModel): Promise<Uint8Array<
     options: JSON.stringify(options),
     genes: JSON.stringify(genes),
     width: String(width),
+    histograd: VERSION,
+    ...(provenance && { provenance: JSON.stringify(provenance) }),
   });
 }
 
@@ -207,7 +232,9 @@ export function parseModel(device: Device, bytes: Uint8Array, name: string): Tra
     if (key.startsWith('memory.')) model.memory.set(key.slice(7), stateTensor(tensor, key, name));
   }
   model.eval();
-  return { kind, options, genes, width, scales: readScales(tensors), model };
+  const provenance: Provenance | undefined =
+    metadata.provenance === undefined ? undefined : JSON.parse(metadata.provenance);
+  return { kind, options, genes, width, scales: readScales(tensors), model, provenance };
 }
 
 /** The scales as tensors of a file. */

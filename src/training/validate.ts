@@ -1,7 +1,8 @@
 /** How good a model under training is on its validation slides. */
 import { evaluatePredictions } from '../metrics/evaluate.ts';
 import type { TrainingSet } from '../models/model.ts';
-import { packWholeBags, uploaded } from './bag-source.ts';
+import { patchLimit } from './bag-limit.ts';
+import { uploaded } from './bag-source.ts';
 import { gatherRows } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
 import type { Scale } from './scaling.ts';
@@ -28,7 +29,7 @@ export async function validate(
   let at = 0;
   for await (const { expression } of predictSlides(
     device,
-    { model, scales, genes },
+    { model, options: task.modelOptions, scales, genes },
     source,
     split.validation,
     options.evaluationPatches,
@@ -45,15 +46,19 @@ export async function validate(
 
 /** What a model may remember of the training slides. */
 export function trainingSet(
-  { device, source, split, genes, options }: TrainTask,
+  { device, source, split, genes, options, modelOptions }: TrainTask,
   { scales }: TrainingState,
   targets: Float32Array,
 ): TrainingSet {
-  const order = packWholeBags(source, split.train, options.evaluationPatches);
+  const whole = {
+    slides: split.train,
+    patches: options.evaluationPatches,
+    limit: patchLimit(device, source.width, modelOptions),
+  };
   return {
     targets: gatherRows(targets, split.train, genes.length),
     count: split.train.length,
-    batches: () => uploaded(device, source, order, scales.features),
+    batches: () => uploaded(device, source, whole, scales.features),
   };
 }
 

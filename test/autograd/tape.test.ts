@@ -148,9 +148,11 @@ describe('backward refuses', () => {
     const x = parameter(device, 1, 2);
     const y = Tensor.from(device, [1]);
     record('broken', y, [x], () => [Tensor.zeros(device, [3])]);
+    const { live } = device.memory;
     const found = /gradient of broken for input 0 has shape \[3\], expected \[2\]/;
     await expectError(() => backward(y), 'gradient-shape', found);
-    // Recording goes on after a failure.
+    // Nothing is left behind, and recording goes on.
+    expect(device.memory.live).toBe(live);
     backward(sum(square(x)));
     expect(await gradOf(x)).toEqual([2, 4]);
   });

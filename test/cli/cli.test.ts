@@ -50,7 +50,7 @@ describe('train, evaluate, predict', () => {
     expect(config).toMatchObject({ folds: 2, featureScale: 'zscore', seed: 0 });
     const environment = JSON.parse(await readFile(join(run(), 'environment.json'), 'utf8'));
     expect(Object.keys(environment)).toEqual(
-      expect.arrayContaining(['adapter', 'node', 'webgpu', 'seed', 'date']),
+      expect.arrayContaining(['histograd', 'adapter', 'node', 'webgpu', 'seed', 'date']),
     );
     const csv = (await readFile(join(run(), 'predictions.csv'), 'utf8')).trimEnd().split('\n');
     expect(csv[0]).toBe(`model,fold,slide,${GENES.join(',')}`);
@@ -58,6 +58,27 @@ describe('train, evaluate, predict', () => {
     expect(await readFile(join(run(), 'report.html'), 'utf8')).toContain('Direct-ABMIL');
     const log = await readFile(join(run(), 'direct-abmil/fold-0/all/metrics.jsonl'), 'utf8');
     expect(log).toContain('"validationLoss"');
+  });
+
+  it('goes on with --out and --resume alone; not with other data', async () => {
+    const resume = ['train', '--out', run(), '--resume'];
+    expect((await histograd(resume)).code).toBe(0);
+    const table = join(folder, 'expression.csv');
+    const before = await readFile(table, 'utf8');
+    await writeFile(table, before.replace(/,[^,]*$/, ',77'));
+    const labels = await histograd(resume);
+    await writeFile(table, before);
+    expect(labels.code).toBe(1);
+    expect(labels.err).toContain('the expression table changed');
+    const bag = join(features, 'S3.safetensors');
+    const bytes = await readFile(bag);
+    const changed = Buffer.from(bytes);
+    changed[changed.length - 1]! ^= 1;
+    await writeFile(bag, changed);
+    const values = await histograd(resume);
+    await writeFile(bag, bytes);
+    expect(values.code).toBe(1);
+    expect(values.err).toContain('the features of slide S3 changed');
   });
 
   it('refuses to write over a run', async () => {
@@ -91,6 +112,16 @@ describe('train, evaluate, predict', () => {
     expect(result.code).toBe(0);
     expect(JSON.parse(result.out).models[0].scores.mse).toBeGreaterThan(0);
     expect(existsSync(join(out, 'report.html'))).toBe(true);
+    expect(result.err).toContain('the model has seen 6 of these 12 slides');
+    const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'));
+    expect(config.transform).toBe('none');
+    const again = ['evaluate', '--checkpoint', model(), ...cohort, '--out', out];
+    const taken = await histograd(again);
+    expect(taken.code).toBe(1);
+    expect(taken.err).not.toContain('--resume');
+    const other = await histograd([...again, '--transform', 'log2']);
+    expect(other.code).toBe(2);
+    expect(other.err).toContain('was trained on expression with --transform none');
   });
 
   it('predicts: what training predicted for its test slides; attention and patch maps', async () => {
@@ -147,6 +178,7 @@ describe('train, evaluate, predict', () => {
       'not a trained histograd model',
     ],
     ['a missing file', 'none.safetensors', 'none.safetensors'],
+    ['a folder', 'run', 'is a folder, where a file was expected'],
   ])('predict with %s', async (_, file, text) => {
     const result = await histograd([
       ...[
@@ -157,8 +189,11 @@ describe('train, evaluate, predict', () => {
         features,
         '--out',
         join(folder, 'x.csv'),
+        '--attention',
+        join(folder, 'x-attention'),
       ],
     ]);
+    expect(existsSync(join(folder, 'x-attention'))).toBe(false);
     expect(result.code).toBe(1);
     expect(result.err).toContain(text);
     expect(existsSync(join(folder, 'x.csv'))).toBe(false);
@@ -247,11 +282,33 @@ describe('usage', () => {
     [['evaluate'], 2, 'nothing to evaluate'],
     [['doctor', '--adapter', 'cuda'], 2, 'auto, hardware, lavapipe, swiftshader'],
     [['evaluate', 'no-such-run'], 1, 'holds no finished run'],
+    [['predict', '--checkpoint', 'x', '--features', 'x', '--out', '.'], 2, '--out . is a folder'],
     [['--help'], 0, ''],
   ] as const)('%j exits with %i', async (args, code, text) => {
     const result = await histograd(args);
     expect(result.err).toContain(text);
     expect(result.code).toBe(code);
+  });
+
+  it('options that do not suit exit with 2, and leave no folder', async () => {
+    for (const [option, text] of [
+      [['--folds', '100'], '100 folds do not suit 6 patients'],
+      [['--gene-regime', 'each'], 'chunks:K'],
+      [['--set', 'direct-abmil.dropout=1'], 'dropout is 1'],
+    ] as const) {
+      const { code, err } = await histograd(train('never', '--model', 'direct-abmil', ...option));
+      expect(err).toContain(text);
+      expect(code).toBe(2);
+    }
+    expect(existsSync(join(folder, 'never'))).toBe(false);
+  });
+
+  it('genes with commas', async () => {
+    const { code, out } = await histograd(train('two', '--model', 'knn', '--genes', 'G3,G1'));
+    expect(code).toBe(0);
+    expect(out).toContain('12 slides, 2 genes, 2 folds');
+    expect(out).toContain('kNN, fold-1: ');
+    expect(out).toContain('Predicting the training mean: MSE');
   });
 
   it('--version is the package version', async () => {

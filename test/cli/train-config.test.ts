@@ -73,6 +73,7 @@ describe('readTrainConfig', () => {
     [{ set: ['knn.kk=3'] }, 'knn has no option kk (did you mean k'],
     [{ set: ['knn.k=many'] }, 'knn.k must be a number, found "many"'],
     [{ set: ['cnn.k=3'] }, 'cnn'],
+    [{ genes: 'top:0' }, '--genes top:0'],
     [{ set: ['knn.lr=-3'], model: 'knn' }, 'lr (--lr)'],
   ])('refuses %j', async (flags, text) => {
     const error = await failure(
@@ -101,6 +102,21 @@ describe('readTrainConfig', () => {
     expect((await failure(readTrainConfig({ config: join(folder, 'no.yaml') }))).code).toBe(
       'no-file',
     );
+  });
+
+  it('a model option out of its range', async () => {
+    const error = await failure(readTrainConfig({ ...needed, set: ['direct-abmil.dropout=1'] }));
+    expect(error.code).toBe('bad-option');
+    expect(error.message).toContain('direct-abmil.dropout is 1');
+  });
+
+  it('to resume: takes the options of the run, which flags may contradict', async () => {
+    const { out, ...saved } = { ...needed, model: ['knn'], epochs: 7, set: { knn: { k: 5 } } };
+    await file('config.json', JSON.stringify(saved));
+    const config = await readTrainConfig({ out: folder, resume: true });
+    expect(config).toMatchObject({ ...saved, out: folder });
+    const other = await readTrainConfig({ out: folder, resume: true, epochs: 8 });
+    expect(other).toMatchObject({ epochs: 8, set: { knn: { k: 5 } } });
   });
 
   it('a bad gene regime', async () => {

@@ -47,6 +47,13 @@ describe('kFoldSplits', () => {
     expect([...sizes].sort()).toEqual([2, 2, 2, 3, 3]);
   });
 
+  it('has folds of equal numbers of slides, where one patient has many', () => {
+    const patients = [...new Array<string>(6).fill('big'), ...'abcdefghijkl'];
+    const splits = kFoldSplits(patients, { folds: 3, seed: 2 });
+    expect(splits.map(({ test }) => test.length)).toEqual([6, 6, 6]);
+    expectSound(splits, patients);
+  });
+
   it('depends on the seed, not on the order of the slides', () => {
     const options = { folds: 3, seed: 5, validationFraction: 0.3 };
     const first = kFoldSplits(PATIENTS, options);
@@ -93,7 +100,7 @@ describe('leaveOnePatientOut', () => {
     await expectError(
       () => leaveOnePatientOut(['a', 'b'], { seed: 1, validationFraction: 0.1 }),
       'bad-validation-fraction',
-      /none of its 1 patients/,
+      /none of its 1 patient /,
     );
   });
 });
@@ -122,7 +129,7 @@ describe('splitsFromCsv', () => {
     await expectError(
       () => splitsFromCsv(two, ids, patients, options),
       'bad-validation-fraction',
-      /Split 1: .* none of its 1 patients/,
+      /Split 1: .* none of its 1 patient /,
     );
   });
 
@@ -148,7 +155,7 @@ describe('splitsFromCsv', () => {
     await refuses('id,fold\n', /header is 'id,fold'/);
     await refuses('slide\na\n', /header is 'slide'/);
     await refuses('', /header is ''/);
-    await refuses('slide,fold\na,0\nb,0\nc,1\n', /1 slides of the cohort are missing: d/);
+    await refuses('slide,fold\na,0\nb,0\nc,1\n', /1 slide of the cohort missing: d/);
     await refuses('slide,fold\na,0\nb,0\nc,1\nd,1\ne,1\n', /'e' is not in the cohort/);
     await refuses('slide,fold\na,0\na,0\n', /'a' is given twice/);
     await refuses('slide,fold\na,0,0\n', /line of slide 'a' has 3 cells/);

@@ -1,4 +1,6 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backward } from '../../src/autograd/tape.ts';
 import { crossEntropy, crossEntropyOp } from '../../src/ops/cross-entropy.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
@@ -24,6 +26,15 @@ proveOp({
 });
 
 describe('cross-entropy', () => {
+  it('does not mind that its caller uses the labels again', async () => {
+    const x = Parameter.of(Tensor.zeros(await testDevice(), [1, 2]));
+    const labels = [1];
+    const loss = crossEntropy(x, labels);
+    labels.fill(0);
+    backward(loss);
+    expect([...(await x.grad!.floats())]).toEqual([0.5, -0.5]);
+  });
+
   it('needs a label for each row', async () => {
     const x = Tensor.zeros(await testDevice(), [2, 3]);
     await expectError(

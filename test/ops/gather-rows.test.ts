@@ -1,5 +1,8 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backward } from '../../src/autograd/tape.ts';
 import { gatherRows, gatherRowsOp } from '../../src/ops/gather-rows.ts';
+import { sum } from '../../src/ops/reduce.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
@@ -26,6 +29,15 @@ proveOp({
 });
 
 describe('gather-rows', () => {
+  it('does not mind that its caller uses the indices again', async () => {
+    const x = Parameter.of(Tensor.zeros(await testDevice(), [3, 1]));
+    const rows = [2, 2];
+    const picked = gatherRows(x, rows);
+    rows.fill(0);
+    backward(sum(picked));
+    expect([...(await x.grad!.floats())]).toEqual([0, 0, 2]);
+  });
+
   it.each([[5], [-1], [0.5], [Number.NaN]])('refuses row %d of five', async (row) => {
     const x = Tensor.zeros(await testDevice(), [5, 2]);
     const found = new RegExp(`row ${row} \\(entry 1\\) is outside 0 … 4`);

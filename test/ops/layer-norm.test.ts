@@ -1,10 +1,10 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { layerNorm, layerNormOp } from '../../src/ops/layer-norm.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { mapRows } from './nd.ts';
-import { proveOp } from './prove.ts';
+import { proveOp, TUNINGS } from './prove.ts';
 
 const shapes: Shape[] = [[5, 1], [7], [49, 197], [3, 1031], [2, 3, 33], [600, 4], [0, 6]];
 
@@ -22,6 +22,16 @@ proveOp({
         return ((v - mean) / Math.sqrt(variance + eps)) * weight!.data[j]! + bias!.data[j]!;
       });
     }),
+});
+
+describe.each(TUNINGS)('layer-norm, $tuning', ({ open }) => {
+  it('keeps a NaN within its row', async () => {
+    const device = await open();
+    const [one, zero] = [Tensor.from(device, [1, 1]), Tensor.zeros(device, [2])];
+    const x = Tensor.from(device, [1, Number.NaN, 5, 5], [2, 2]);
+    const found = await layerNorm(x, one, zero).floats();
+    expect([...found]).toEqual([Number.NaN, Number.NaN, 0, 0]);
+  });
 });
 
 describe('layer-norm', () => {

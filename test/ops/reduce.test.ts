@@ -83,6 +83,12 @@ describe.each(TUNINGS)('max, $tuning', ({ open }) => {
     const columns = await max(Tensor.from(device, values, [350, 2]), 0).floats();
     expect([...columns]).toEqual([698, Number.NaN]);
   });
+
+  it('of nothing but infinities is infinite', async () => {
+    const x = Tensor.from(await open(), new Float32Array(6).fill(-Infinity), [3, 2]);
+    expect(await max(x).item()).toBe(-Infinity);
+    expect([...(await max(x, 0).floats())]).toEqual([-Infinity, -Infinity]);
+  });
 });
 
 describe('reductions', () => {

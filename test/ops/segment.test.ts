@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Device } from '../../src/gpu/device.ts';
 import {
   segmentMeanOp,
@@ -14,7 +14,7 @@ import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { type Nd, nd } from './nd.ts';
-import { proveOp } from './prove.ts';
+import { proveOp, TUNINGS } from './prove.ts';
 
 interface Json {
   offsets: number[];
@@ -101,6 +101,17 @@ proveOp({
     }
     return out;
   },
+});
+
+describe.each(TUNINGS)('segment-softmax, $tuning', ({ open }) => {
+  it('keeps a NaN within its bag, and does not overflow', async () => {
+    const device = await open();
+    const segments = new Segments(device, [0, 2, 4]);
+    const x = Tensor.from(device, [1, Number.NaN, 3e38, -3e38], [4, 1]);
+    const found = await segmentSoftmax(x, segments).floats();
+    expect([...found]).toEqual([Number.NaN, Number.NaN, 1, 0]);
+    segments.dispose();
+  });
 });
 
 describe('bags', () => {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backward } from '../../src/autograd/tape.ts';
 import type { Op } from '../../src/ops/op.ts';
+import { sum } from '../../src/ops/reduce.ts';
 import {
   affineOp,
   exp,
@@ -107,5 +110,20 @@ describe.each(TUNINGS)('extreme inputs, $tuning', ({ open }) => {
     const x = Tensor.from(await open(), [1, Number.NaN, 2]);
     const [before, at, after] = await f(x).floats();
     expect([before, at, after].map((v) => Number.isNaN(v))).toEqual([false, true, false]);
+  });
+
+  it.each([
+    ['gelu', gelu],
+    ['tanh', tanh],
+    ['sigmoid', sigmoid],
+    ['exp', exp],
+    ['log', log],
+    ['sqrt', sqrt],
+    ['square', square],
+  ] as const)('%s passes a NaN on to its gradient', async (_name, f) => {
+    const x = Parameter.of(Tensor.from(await open(), [1, Number.NaN, 2]));
+    backward(sum(f(x)));
+    const grad = [...(await x.grad!.floats())];
+    expect(grad.map((v) => Number.isNaN(v))).toEqual([false, true, false]);
   });
 });

@@ -125,6 +125,8 @@ describe('a tensor', () => {
     expect([...(await old.floats())]).toEqual([2, 4]);
     expect([...(await tensor.floats())]).toEqual([10, 20]);
     await expectError(() => tensor.assign(Float32Array.of(1)), 'shape', /1 values do not fill/);
+    const found = /expected a Float32Array for a f32 tensor, found a Uint32Array/;
+    await expectError(() => tensor.assign(Uint32Array.of(1, 2)), 'dtype', found);
   });
 });
 

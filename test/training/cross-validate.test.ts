@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AtomicWriteFs } from '../../src/data/node/atomic-write.ts';
 import { kFoldSplits, leaveOnePatientOut } from '../../src/data/splits.ts';
 import type { Device } from '../../src/gpu/device.ts';
 import { type CrossValidation, crossValidate } from '../../src/training/cross-validate.ts';
@@ -98,6 +99,16 @@ describe('crossValidate', () => {
     },
   );
 
+  it('knows the error of predicting the training mean', async () => {
+    const splits = [{ name: 'one', train: [0, 1], validation: [], test: [2] }];
+    const targets = cohort.targets.slice();
+    targets.set([1, 0, 0, 0, 0], 0);
+    targets.set([3, 0, 0, 0, 0], 5);
+    targets.set([7, 0, 0, 0, 0], 10);
+    const { baselineMse } = await crossValidate(job({ splits, targets }));
+    expect(baselineMse).toBeCloseTo(5, 6); // (7 - 2)² / 5 genes
+  });
+
   it('leaves one patient out', async () => {
     const splits = leaveOnePatientOut(patients, { seed: 0 });
     const { folds } = await crossValidate(job({ splits, kind: 'ridge', modelOptions: {} }));
@@ -155,10 +166,13 @@ describe('crossValidate', () => {
 describe('openRunFolder', () => {
   it('refuses a folder of another config, a finished one without resume, and one with other things', async () => {
     const path = join(folder, 'taken');
-    await openRunFolder(path, { epochs: 5, list: [1, 2] }, false);
+    const run = await openRunFolder(path, { epochs: 5, list: [1, 2] }, false);
+    await (await run.group('m', 'fold-0', 'all')).saveCheckpoint(new Uint8Array(1));
     const again = await failure(openRunFolder(path, { epochs: 5, list: [1, 2] }, false));
     expect(again.code).toBe('run-exists');
     expect(again.message).toContain('--resume');
+    const inOneGo = await failure(openRunFolder(path, {}, null));
+    expect(inOneGo.message).not.toContain('--resume');
     await openRunFolder(path, { epochs: 5, list: [1, 2] }, true);
     const other = await failure(openRunFolder(path, { epochs: 6, list: [1, 2] }, true));
     expect(other.code).toBe('run-mismatch');
@@ -170,6 +184,42 @@ describe('openRunFolder', () => {
     const full = await failure(openRunFolder(mine, {}, false));
     expect(full.code).toBe('out-not-empty');
     expect(full.message).toContain('thesis.tex');
+  });
+
+  it('replaces a run that failed before anything was trained', async () => {
+    const path = join(folder, 'failed');
+    await (await openRunFolder(path, { epochs: 5 }, false)).group('m', 'fold-0', 'all');
+    await openRunFolder(path, { epochs: 6 }, false);
+    expect(JSON.parse(await readFile(join(path, 'config.json'), 'utf8'))).toEqual({ epochs: 6 });
+  });
+
+  it('takes one path written in two ways for the same', async () => {
+    const path = join(folder, 'paths');
+    const run = await openRunFolder(path, { features: 'data/features' }, false);
+    await run.write('summary', '{}');
+    await openRunFolder(path, { features: './data//features/' }, true);
+    const other = await failure(openRunFolder(path, { features: 'data/other' }, true));
+    expect(other.message).toContain('another features');
+  });
+
+  it('refuses to go on with other data, and says what changed', async () => {
+    const path = join(folder, 'data');
+    const data = { genes: 'g', expression: 'e', splits: 's', slides: { A: '1', B: '2' } };
+    const run = await openRunFolder(path, {}, false, { data });
+    await run.write('summary', '{}');
+    await openRunFolder(path, {}, true, { data: structuredClone(data) });
+    for (const [changes, text] of [
+      [{ expression: 'f' }, 'the expression table changed'],
+      [{ genes: 'h' }, 'the list of genes changed'],
+      [{ splits: 't' }, 'the splits changed'],
+      [{ slides: { A: '1', B: '3' } }, 'the features of slide B changed'],
+      [{ slides: { A: '1' } }, 'slide B is gone'],
+      [{ slides: { A: '1', B: '2', C: '3' } }, 'slide C is new'],
+    ] as const) {
+      const error = await failure(openRunFolder(path, {}, true, { data: { ...data, ...changes } }));
+      expect(error.code).toBe('run-mismatch');
+      expect(error.message).toContain(text);
+    }
   });
 
   it('a folder that cannot be made or written', async () => {
@@ -189,7 +239,7 @@ describe('openRunFolder', () => {
     const path = join(folder, 'full');
     let writes = 0;
     const real = await import('node:fs/promises');
-    const run = await openRunFolder(path, {}, false, {
+    const fs: AtomicWriteFs = {
       ...real,
       open: async (name, flags) => {
         const file = await real.open(name, flags);
@@ -202,7 +252,8 @@ describe('openRunFolder', () => {
           close: () => file.close(),
         };
       },
-    });
+    };
+    const run = await openRunFolder(path, {}, false, { fs });
     const error = await failure(crossValidate(job({ record: (f, g) => run.group('knn', f, g) })));
     expect(error.code).toBe('disk-full');
     const left = await readdir(path, { recursive: true });
@@ -236,7 +287,9 @@ describe('run results', () => {
     await run.write('predictions', predictionLines(data));
     const missing = await failure(readRun(run.path));
     expect(missing.code).toBe('no-run');
-    await run.write('summary', JSON.stringify(summarise(data)));
+    const summary = summarise(data);
+    expect(summary.models[0]!.scores.foldsWithoutPearson).toEqual([]);
+    await run.write('summary', JSON.stringify(summary));
     expect(await readRun(run.path)).toEqual(data);
 
     const csv = await readFile(join(run.path, 'predictions.csv'), 'utf8');

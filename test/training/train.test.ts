@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeError } from '../../src/data/node/atomic-write.ts';
 import { Device } from '../../src/gpu/device.ts';
-import type { ModelKind } from '../../src/models/registry.ts';
+import { type ModelKind, modelDefaults } from '../../src/models/registry.ts';
+import { oversizeWarning } from '../../src/training/bag-limit.ts';
 import type { BagSource } from '../../src/training/bag-source.ts';
 import type { TrainTask } from '../../src/training/task.ts';
 import { type TrainResult, train } from '../../src/training/train.ts';
-import { predictSlides, serializeModel } from '../../src/training/trained-model.ts';
+import { predictBag, predictSlides, serializeModel } from '../../src/training/trained-model.ts';
 import { testDevice } from '../device.ts';
 import {
   exampleCohort,
@@ -186,6 +187,7 @@ describe('train: what goes wrong', () => {
     expect(error.message).toMatch(
       /first non-finite value is in layer (embed|head|attention\.\w+) \(/,
     );
+    expect(error.message).toMatch(/recomputed with the parameters of step \d+/);
     expect(error.message).toContain('The last good checkpoint, of step 1, is kept in memory');
     expect(record.checkpoints).toBe(1);
   });
@@ -200,6 +202,23 @@ describe('train: what goes wrong', () => {
     expect(error.code).toBe('non-finite-gradient');
     expect(error.message).toContain('gradient of step 1');
     expect(error.message).toContain('norm overflows');
+    expect(error.message).not.toContain('first non-finite value');
+  });
+
+  it('a step that throws frees what it had uploaded', async () => {
+    const source: BagSource = {
+      ...cohort.source,
+      async *batches(order, sample) {
+        let count = 0;
+        for await (const batch of cohort.source.batches(order, sample)) {
+          // A batch that the layers refuse, after two that are still in flight.
+          yield sample && ++count === 3 ? { ...batch, offsets: Uint32Array.of(0, 1) } : batch;
+        }
+      },
+    };
+    const before = device.memory.live;
+    await expect(train(task('direct-abmil', { source }))).rejects.toThrow();
+    expect(device.memory.live).toBe(before);
   });
 
   it('NaN in features, where scaling sees it', async () => {
@@ -231,6 +250,57 @@ describe('train: what goes wrong', () => {
     expect(error.message).toContain(name);
   });
 
+  it.each([
+    ['direct-abmil', 'dropout', 1],
+    ['direct-abmil', 'hidden', 0],
+    ['direct-abmil', 'attention', 2.5],
+    ['contrastive', 'temperature', 0],
+    ['knn', 'k', 0],
+    ['knn', 'metric', 'manhattan'],
+    ['ridge', 'from', Number.NaN],
+    ['ridge', 'from', 9],
+  ] as const)('model option %s.%s = %s', async (kind, name, value) => {
+    const modelOptions = { ...modelDefaults(kind), [name]: value };
+    const error = await failure(train(task(kind, { modelOptions })));
+    expect(error.code).toBe('bad-option');
+    expect(error.message).toContain(`${kind}.${name} is`);
+  });
+
+  it('slides that do not fit into one buffer: a random part predicts, a step that is too large is refused', async () => {
+    // Room for 12 patches of 8 hidden columns: less than 3 bags of at most 9.
+    const limits = { maxStorageBufferBindingSize: 12 * 8 * 4, maxBufferSize: 2 ** 20 };
+    const small = await Device.open();
+    Object.defineProperty(small, 'limits', { value: limits, configurable: true });
+    const whole = exampleOptions({ maxPatches: 100 });
+    const error = await failure(train(task('direct-abmil', { device: small, options: whole })));
+    expect(error.code).toBe('batch-too-large');
+    expect(error.message).toContain('--batch-size');
+    expect(error.message).toContain('12 of them');
+
+    limits.maxStorageBufferBindingSize = 4 * 8 * 4;
+    const bag = cohort.bags.find(({ rows }) => rows > 5)!;
+    const trained = await train(
+      task('direct-abmil', { device: small, options: exampleOptions({ batchSize: 1, epochs: 1 }) }),
+    );
+    const first = await predictBag(small, trained, bag, 'S');
+    expect(first.patches).toHaveLength(4);
+    expect(first.attention).toHaveLength(4);
+    expect(await predictBag(small, trained, bag, 'S')).toEqual(first);
+    for await (const { attention } of predictSlides(
+      small,
+      trained,
+      cohort.source,
+      cohort.split.test,
+      20,
+    )) {
+      expect(attention!.length).toBeLessThanOrEqual(4);
+    }
+    const warning = oversizeWarning(small, cohort.source, SMALL['direct-abmil']);
+    expect(warning).toContain('holds 4 patches');
+    expect(oversizeWarning(device, cohort.source, SMALL['direct-abmil'])).toBeNull();
+    small.close();
+  });
+
   it('a split without training slides, targets that do not fit', async () => {
     const split = { ...cohort.split, train: [] };
     expect((await failure(train(task('knn', { split })))).message).toContain('no training slides');
@@ -251,11 +321,13 @@ describe('train: what goes wrong', () => {
       ['training options', task('direct-abmil', { options: exampleOptions({ lr: 1e-3 }) })],
       ['targets', task('direct-abmil', { targets: cohort.targets.map((v) => v + 1) })],
     ];
+    const before = device.memory.live;
     for (const [text, other] of attempts) {
       record.checkpoint = saved;
       const error = await failure(train({ ...other, record }));
       expect(error.code).toBe('checkpoint-mismatch');
       expect(error.message).toContain(text);
+      expect(device.memory.live).toBe(before);
     }
     record.checkpoint = await serializeModel(await train(task('knn')));
     expect((await failure(train(task('knn', { record })))).message).toContain('histograd-model');

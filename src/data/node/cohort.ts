@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import Papa from 'papaparse';
 import { HistogradError } from '../../errors.ts';
+import { formatCount } from '../../report/format.ts';
 import {
   delimitedTextConfig,
   type ExpressionOptions,
@@ -204,12 +205,12 @@ function checkPairs(
   const problems: string[] = [];
   if (lonelySlides.length > 0) {
     problems.push(
-      `${lonelySlides.length} slides in ${features} have no expression in ${expression}: ${some(lonelySlides)}`,
+      `${formatCount(lonelySlides.length, 'slide')} in ${features} without expression in ${expression}: ${some(lonelySlides)}`,
     );
   }
   if (lonelySamples.length > 0) {
     problems.push(
-      `${lonelySamples.length} samples in ${expression} have no slide in ${features}: ${some(lonelySamples)}`,
+      `${formatCount(lonelySamples.length, 'sample')} in ${expression} without a slide in ${features}: ${some(lonelySamples)}`,
     );
   }
   if (lonelySlides.length === slides.length) {
@@ -223,7 +224,7 @@ function checkPairs(
     throw new HistogradError(
       lonelySlides.length > 0 ? 'missing-expression' : 'missing-slides',
       `${problems.join('; ')}.`,
-      'Add what is missing, or leave these out with the option onMissing: skip.',
+      'Add what is missing, or leave these out with --on-missing skip (option onMissing).',
     );
   }
   return problems.map((problem) => `${problem}; left out.`);

@@ -35,12 +35,20 @@ export async function readStart(
   }
 }
 
-/** `no-file`, `not-readable` or `read-failed`, from what the file system threw. */
+/** `no-file`, `is-folder`, `not-readable` or `read-failed`, from what the file system threw. */
 export function readError(path: string, cause: unknown): HistogradError {
   if (cause instanceof HistogradError) return cause;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     return new HistogradError('no-file', `${path} does not exist.`, 'Correct the path.', { cause });
+  }
+  if (code === 'EISDIR') {
+    return new HistogradError(
+      'is-folder',
+      `${path} is a folder, where a file was expected.`,
+      'Name the file itself.',
+      { cause },
+    );
   }
   if (code === 'EACCES' || code === 'EPERM') {
     return new HistogradError(

@@ -101,10 +101,15 @@ describe('slides and samples that do not pair', () => {
 
   it('is an error that lists both directions', async () => {
     expression('id,G1\na,1\nx,2\ny,3\n');
-    const text = /2 slides .* have no expression in .*: b, c; 2 samples .* have no slide .*: x, y/;
+    const text =
+      /2 slides .* without expression in .*: b, c; 2 samples .* without a slide .*: x, y/;
     await refuses({}, 'missing-expression', text);
     expression('id,G1\na,1\nb,1\nc,1\nx,2\n');
-    await refuses({}, 'missing-slides', /1 samples .* have no slide .*: x\./);
+    await refuses(
+      {},
+      'missing-slides',
+      /1 sample .* without a slide .*: x\.[\s\S]*--on-missing skip/,
+    );
   });
 
   it('lists only the first names', async () => {
@@ -118,7 +123,7 @@ describe('slides and samples that do not pair', () => {
     expect(slides.map(({ id }) => id)).toEqual(['a', 'c']);
     expect([...targets]).toEqual([1, 9]);
     expect(warnings).toHaveLength(2);
-    expect(warnings.join()).toMatch(/1 slides .*: b; left out.*1 samples .*: x; left out/);
+    expect(warnings.join()).toMatch(/1 slide .*: b; left out.*1 sample .*: x; left out/);
   });
 
   it('cannot be left out when nothing remains', async () => {

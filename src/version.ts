@@ -1,0 +1,4 @@
+declare const HISTOGRAD_VERSION: string;
+
+/** The package's version, put in by the build (vite.config.ts). */
+export const VERSION: string = HISTOGRAD_VERSION;
