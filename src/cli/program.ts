@@ -102,7 +102,7 @@ function train(): Command {
     )
     .option(
       '--gene-regime <which>',
-      'all (one model), chunks:K (K genes per model) or per-gene (default: all)',
+      'all (one model), chunks:K (K genes per model), per-gene; several with commas to compare (default: all)',
     )
     .option(
       '--feature-scale [kind]',

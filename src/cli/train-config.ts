@@ -13,7 +13,7 @@ import {
   modelDefaults,
   trainingDefaults,
 } from '../models/registry.ts';
-import { parseGeneRegime } from '../training/gene-groups.ts';
+import { parseGeneRegimes } from '../training/gene-groups.ts';
 import { checkModelOptions } from '../training/model-options.ts';
 import { RUN_FILES } from '../training/run-folder.ts';
 import { TRAIN_DEFAULTS, type TrainOptions } from '../training/task.ts';
@@ -111,7 +111,7 @@ export function checkTrainConfig(
   for (const key of ['featureScale', 'targetScale'])
     if (values[key] === true) values[key] = 'zscore';
   const config = checkOptions(schema, values, where);
-  parseGeneRegime(config.geneRegime);
+  parseGeneRegimes(config.geneRegime);
   if (typeof config.genes === 'string' && /^top:/.test(config.genes) && !topGenes(config.genes)) {
     throw usage(
       `--genes ${config.genes} asks for no number of genes from 1.`,

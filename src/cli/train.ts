@@ -15,7 +15,12 @@ import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { crossValidate } from '../training/cross-validate.ts';
 import { fingerprintData } from '../training/data-fingerprint.ts';
-import { geneGroups, parseGeneRegime } from '../training/gene-groups.ts';
+import {
+  type GeneRegime,
+  geneGroups,
+  parseGeneRegimes,
+  regimeTitle,
+} from '../training/gene-groups.ts';
 import { openRunFolder } from '../training/run-folder.ts';
 import { predictionLines, type RunSummary, summarise } from '../training/run-results.ts';
 import { VERSION } from '../version.ts';
@@ -53,7 +58,8 @@ export async function runTraining(
 ): Promise<RunSummary> {
   const cohort = await readCohort(config, warn);
   const splits = await makeSplits(config, cohort);
-  const regime = parseGeneRegime(config.geneRegime);
+  const regimes = parseGeneRegimes(config.geneRegime);
+  const jobs = config.model.flatMap((model) => regimes.map((regime) => ({ model, regime })));
   const { out, resume = false } = config;
   const data = await fingerprintData(cohort, splits);
   // Before the folder: without an adapter nothing is written.
@@ -72,9 +78,9 @@ export async function runTraining(
   };
   await run.write('environment', `${JSON.stringify(environment, undefined, 2)}\n`);
 
-  const groups = geneGroups(cohort.genes, regime).length;
+  const groupsOf = (regime: GeneRegime) => geneGroups(cohort.genes, regime).length;
   const planned = (model: ModelKind) => plannedSteps(config, model, splits);
-  const total = config.model.reduce((sum, model) => sum + groups * sumOf(planned(model)), 0);
+  const total = sumOf(jobs.map(({ model, regime }) => groupsOf(regime) * sumOf(planned(model))));
   const progress = new RunProgress(total, !config.quiet, say);
   const source = cohortSource(cohort.slides, config);
   for (const model of config.model) {
@@ -84,9 +90,12 @@ export async function runTraining(
   const models: ReportData['models'] = [];
   try {
     await interruptible({ say, warn }, async (signal) => {
-      for (const model of config.model) {
+      for (const { model, regime } of jobs) {
         if (signal.aborted) throw interrupted(out);
         const steps = new Map(splits.map((split, i) => [split.name, planned(model)[i] ?? 0]));
+        const groups = groupsOf(regime);
+        const title =
+          regimes.length > 1 ? `${modelTitle(model)}, ${regimeTitle(regime)}` : modelTitle(model);
         let left = groups;
         let started = performance.now();
         const report = await crossValidate({
@@ -109,10 +118,10 @@ export async function runTraining(
             left = groups;
             const seconds = (performance.now() - started) / 1000;
             started = performance.now();
-            progress.line(`${modelTitle(model)}, ${fold}: ${formatDuration(seconds)}`);
+            progress.line(`${title}, ${fold}: ${formatDuration(seconds)}`);
           },
         });
-        models.push(report);
+        models.push({ ...report, name: title });
       }
     });
   } finally {

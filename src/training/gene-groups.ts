@@ -24,6 +24,11 @@ export function parseGeneRegime(text: string): GeneRegime {
   );
 }
 
+/** One regime, or several with commas, to compare their cost. */
+export function parseGeneRegimes(text: string): GeneRegime[] {
+  return [...new Set(text.split(',').map((part) => parseGeneRegime(part.trim())))];
+}
+
 /** In the report's words. */
 export function regimeTitle(regime: GeneRegime): string {
   if (regime === 'all') return 'all genes';

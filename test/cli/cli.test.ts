@@ -98,6 +98,24 @@ describe('train, evaluate, predict', () => {
     expect(existsSync(join(run(), 'report.html'))).toBe(true);
   });
 
+  it('compares gene regimes in one run, and reads them apart again', async () => {
+    const args = ['--model', 'direct-patch-level', '--epochs', '1', '--json'];
+    const run = await histograd(
+      train('regimes', ...args, '--gene-regime', 'all,chunks:2,per-gene'),
+    );
+    expect(run.code).toBe(0);
+    const { models } = JSON.parse(run.out);
+    expect(models.map((m: { name: string }) => m.name)).toEqual([
+      'Direct-Patch-Level, all genes',
+      'Direct-Patch-Level, chunks of 2',
+      'Direct-Patch-Level, per gene',
+    ]);
+    expect(models.map((m: { modelsTrained: number }) => m.modelsTrained)).toEqual([2, 6, 10]);
+    const again = await histograd(['evaluate', join(folder, 'regimes'), '--json']);
+    const scores = (found: { scores: object }[]) => found.map((m) => m.scores);
+    expect(scores(JSON.parse(again.out).models)).toEqual(scores(models));
+  });
+
   it('evaluates a model on a labelled cohort', async () => {
     const out = join(folder, 'evaluated');
     const result = await histograd([

@@ -78,7 +78,9 @@ describe('run', () => {
     );
     const segments = Segments.ofLengths(device, lengths);
     const sums = segmentSum(x, segments);
-    expect(await sums.data()).toEqual(await x.data());
+    const [found, expected] = [await sums.data(), await x.data()];
+    // Not toEqual: describing how a million values differ takes minutes.
+    expect(found.findIndex((v, i) => v !== expected[i])).toBe(-1);
     for (const t of [x, sums, segments]) t.dispose();
     const { buffers, params, done } = await setUp([1]);
     const act = () => device.run(kernel, 'scale', { buffers, params, groups: [1, 1, 70_000] });

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Op, opNames } from '../../src/ops/op.ts';
+import { listGoldens } from '../reference/goldens.ts';
 
 const root = new URL('../../', import.meta.url);
 
@@ -30,16 +31,25 @@ function exportedOps(): Map<string, string> {
 }
 
 describe('every operation', () => {
-  it('is exported, and proven in test/ops (where a missing golden fails the proof)', () => {
-    const ops = exportedOps();
-    const proven = new Set<string | undefined>();
-    for (const text of readAll('test/ops', '.test.ts').values()) {
-      for (const [, op] of text.matchAll(/\bproveOp(?:<[^(]*>)?\(\{\s*op: (\w+)/g)) {
-        proven.add(ops.get(op!));
-      }
+  const ops = exportedOps();
+  const tests = [...readAll('test/ops', '.test.ts').values()];
+  const proven = new Set<string | undefined>();
+  for (const text of tests) {
+    for (const [, op] of text.matchAll(/\bproveOp(?:<[^(]*>)?\(\{\s*op: (\w+)/g)) {
+      proven.add(ops.get(op!));
     }
+  }
+
+  it('is exported, and proven in test/ops (where a missing golden fails the proof)', () => {
     expect(ops.size).toBeGreaterThan(25);
     expect(opNames().filter((name) => !proven.has(name))).toEqual([]);
+  });
+
+  it('whose golden there is, is compared with it', () => {
+    const others = listGoldens('ops').filter((name) => !proven.has(name) && name !== 'random');
+    // Named in a proof: compositions of operations, and goldens that are spelt differently.
+    const used = (name: string) => tests.some((text) => text.includes(`: '${name}'`));
+    expect(others.filter((name) => !used(name))).toEqual([]);
   });
 });
 

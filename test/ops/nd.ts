@@ -12,7 +12,7 @@ export function nd(shape: Shape, value: (index: number) => number): Nd {
 }
 
 /** [rows, last axis] of a shape. */
-export function rowsOf(shape: Shape): [number, number] {
+function rowsOf(shape: Shape): [number, number] {
   return [sizeOf(shape.slice(0, -1)), shape.at(-1)!];
 }
 

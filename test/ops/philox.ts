@@ -6,7 +6,7 @@ function mulWide(a: number, b: number): [high: number, low: number] {
 }
 
 /** The four words of block `block` of the stream (seed, offset). */
-export function philoxBlock(seed: readonly number[], offset: number, block: number): number[] {
+function philoxBlock(seed: readonly number[], offset: number, block: number): number[] {
   let [k0, k1] = [seed[0]!, seed[1]!];
   let c = [block, 0, offset, 0];
   for (let round = 0; round < 10; round++) {
