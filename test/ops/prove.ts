@@ -24,8 +24,6 @@ export interface FuzzCase<Json> {
 
 export interface Proof<Options, Json> {
   op: Op<Options>;
-  /** The golden's name, where it is not the op's. */
-  golden?: string;
   /** The op's options from those in the goldens and in `cases`; without it they are the same. */
   options?: (json: Json, device: Device) => Options;
   cases: readonly FuzzCase<Json>[];
@@ -66,7 +64,7 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
   const { op, reference, tolerance = 1e-5, floor = 1e-6, elementwise = false } = proof;
   const allowance = { relative: tolerance, floor, elementwise };
   const toOptions = proof.options ?? ((json: Json) => json as unknown as Options);
-  const golden = () => loadGolden('ops', proof.golden ?? op.name);
+  const golden = () => loadGolden('ops', op.name);
   const samples = proof.cases.map((fuzz, i) => once(() => sample(proof, fuzz, i)));
 
   describe(op.name, () => {

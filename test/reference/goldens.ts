@@ -9,7 +9,7 @@ import { parseSafetensors, type Safetensor } from '../../src/data/safetensors.ts
 export type GoldenKind = 'ops' | 'parity';
 
 /** One sample of an op; every string is a key of `Golden.tensors`. */
-export interface GoldenCase {
+interface GoldenCase {
   readonly name: string;
   /** In the op's argument order; an optional trailing input (a bias) may be missing. */
   readonly inputs: readonly string[];

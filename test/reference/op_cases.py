@@ -291,7 +291,7 @@ CASES = {
     "slice": slices,
     "permute": permute,
     "reshape": reshape,
-    "l2-normalise": l2_normalise,
+    "l2-normalize": l2_normalise,
     "cross-entropy": cross_entropy,
     "mse": mse,
     "info-nce": info_nce,

@@ -86,7 +86,7 @@ OPS = {
     "slice": slice_axis,
     "permute": lambda x, dims: x.permute(dims),
     "reshape": lambda x, shape: x.reshape(shape),
-    "l2-normalise": lambda x, eps: F.normalize(x, dim=-1, eps=eps),
+    "l2-normalize": lambda x, eps: F.normalize(x, dim=-1, eps=eps),
     "cross-entropy": lambda logits, labels: F.cross_entropy(logits, torch.tensor(labels)),
     "mse": F.mse_loss,
     "info-nce": info_nce,
