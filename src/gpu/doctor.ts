@@ -2,7 +2,9 @@
  * `histograd doctor`: which adapter is used here and why, what it can do, whether it computes, and
  * what would be faster.
  */
+
 import { ADVICE, FASTER, hostFacts } from '#platform';
+import code from '../../shaders/doctor.wgsl';
 import { type AdapterRequest, type ChosenAdapter, searchAdapter } from './adapter.ts';
 
 /** Plain data, fit for JSON. */
@@ -157,12 +159,6 @@ function amount(name: string, value: number): string {
   return `${Number((value / 1024 ** power).toFixed(1))} ${units[power]}`;
 }
 
-const CHECK = `
-@group(0) @binding(0) var<storage, read_write> numbers: array<u32>;
-@compute @workgroup_size(64) fn square(@builtin(global_invocation_id) id: vec3u) {
-  numbers[id.x] = id.x * id.x;
-}`;
-
 /** Squares 256 numbers on the adapter and compares; turns it into a device, which uses it up. */
 async function computes(adapter: GPUAdapter): Promise<string> {
   const count = 256;
@@ -170,8 +166,11 @@ async function computes(adapter: GPUAdapter): Promise<string> {
   try {
     device = await adapter.requestDevice({ label: 'doctor' });
     device.pushErrorScope('validation');
-    const module = device.createShaderModule({ code: CHECK });
-    const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+    const module = device.createShaderModule({ code });
+    const pipeline = device.createComputePipeline({
+      layout: 'auto',
+      compute: { module, entryPoint: 'squares' },
+    });
     const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
     const result = device.createBuffer({ size: count * 4, usage: STORAGE | COPY_SRC });
     const copy = device.createBuffer({ size: count * 4, usage: COPY_DST | MAP_READ });

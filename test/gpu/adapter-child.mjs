@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { createServer } from 'vite';
 
 const server = await createServer({
-  configFile: false,
   root: fileURLToPath(new URL('../..', import.meta.url)),
+  mode: 'node',
   server: { middlewareMode: true, ws: false, watch: null },
   optimizeDeps: { noDiscovery: true },
   appType: 'custom',

@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { Parameter } from '../../src/autograd/parameter.ts';
+import type { Parameter } from '../../src/autograd/parameter.ts';
 import { backward } from '../../src/autograd/tape.ts';
 import { mean } from '../../src/ops/reduce.ts';
 import { square } from '../../src/ops/unary.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipGradNorm } from '../../src/optim/grad-norm.ts';
-import { scheduleFactor } from '../../src/optim/schedule.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import { testDevice } from '../device.ts';
+import { parameter } from './parameter.ts';
 
 /** AdamW in float64, as the definition reads. */
 function reference(p: number, grads: readonly number[], lr: number, decay: number): number {
@@ -20,10 +19,6 @@ function reference(p: number, grads: readonly number[], lr: number, decay: numbe
     x -= (lr / (1 - 0.9 ** (i + 1))) * (m / (Math.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8));
   });
   return x;
-}
-
-async function parameter(values: readonly number[]): Promise<Parameter> {
-  return Parameter.of(Tensor.from(await testDevice(), values));
 }
 
 describe('AdamW', () => {
@@ -77,54 +72,5 @@ describe('AdamW', () => {
     expect(await p.floats()).toEqual(Float32Array.of(1, 2));
     optimizer.dispose();
     p.dispose();
-  });
-});
-
-describe('clipGradNorm', () => {
-  it('takes the norm over all gradients, and scales only above the limit', async () => {
-    const a = await parameter([0, 0]);
-    const b = await parameter(Array<number>(3000).fill(0));
-    a.grad = Tensor.from(a.device, [3, 0]);
-    b.grad = Tensor.from(b.device, new Float32Array(3000).fill(4 / Math.sqrt(3000)));
-    const clip = async (limit?: number) => {
-      const result = clipGradNorm([a, b], limit);
-      const values = await result.floats();
-      result.dispose();
-      return values;
-    };
-    const [norm, scale, finite] = await clip(1);
-    expect(norm).toBeCloseTo(5, 4);
-    expect(scale).toBeCloseTo(0.2, 5);
-    expect(finite).toBe(1);
-    expect((await clip(10))[1]).toBe(1);
-    expect((await clip())[1]).toBe(1);
-    a.dispose();
-    b.dispose();
-  });
-
-  it('reports a gradient that is not finite, and needs one at all', async () => {
-    const p = await parameter([0, 0]);
-    expect(() => clipGradNorm([p])).toThrow(/no parameter has a gradient/);
-    p.grad = Tensor.from(p.device, [1, Number.NaN]);
-    const clip = clipGradNorm([p], 1);
-    expect([...(await clip.floats())].slice(1)).toEqual([0, 0]);
-    clip.dispose();
-    p.dispose();
-  });
-});
-
-describe('scheduleFactor', () => {
-  const schedule = { kind: 'cosine', warmupSteps: 4, totalSteps: 12, floor: 0.1 } as const;
-
-  it('rises linearly, then falls by half a cosine to the floor', () => {
-    expect([0, 1, 2, 3].map((s) => scheduleFactor(schedule, s))).toEqual([0.25, 0.5, 0.75, 1]);
-    expect(scheduleFactor(schedule, 4)).toBe(1);
-    expect(scheduleFactor(schedule, 8)).toBeCloseTo(0.55, 12);
-    expect(scheduleFactor(schedule, 12)).toBeCloseTo(0.1, 12);
-    expect(scheduleFactor(schedule, 99)).toBeCloseTo(0.1, 12);
-  });
-
-  it('stays at one when constant', () => {
-    expect(scheduleFactor({ ...schedule, kind: 'constant' }, 50)).toBe(1);
   });
 });
