@@ -1,7 +1,7 @@
 /** histograd in Node: everything of `index.ts`, and what reads and writes files. */
 export { transformExpression } from './data/expression-transform.ts';
 export { writeFileAtomic } from './data/node/atomic-write.ts';
-export { type BagBatch, streamBags } from './data/node/bag-stream.ts';
+export { streamBags } from './data/node/bag-stream.ts';
 export { type Cohort, type CohortOptions, loadCohort } from './data/node/cohort.ts';
 export { readExpressionTable } from './data/node/read-expression.ts';
 export { readFeatureShape, readFeatures } from './data/node/read-features.ts';

@@ -7,6 +7,7 @@
 export { Parameter } from './autograd/parameter.ts';
 export { backward, noGrad } from './autograd/tape.ts';
 export { type PatchFeatures, parseFeatures } from './data/features.ts';
+export type { PackedBags } from './data/packed-bags.ts';
 export {
   parseSafetensors,
   type Safetensor,

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import type { AdapterRequest } from '../gpu/adapter.ts';
+import { ADAPTER_REQUESTS, type AdapterRequest } from '../gpu/adapter.ts';
 import { checkOptions } from './check-options.ts';
 
-const schema = z.object({
-  adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
-});
+/** `--adapter`, in every command's schema. */
+export const adapterOption = z.enum(ADAPTER_REQUESTS).optional();
+
+const schema = z.object({ adapter: adapterOption });
 
 /** @throws HistogradError `usage` for an unknown name */
 export function adapterRequest(value: unknown): AdapterRequest | undefined {

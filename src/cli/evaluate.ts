@@ -24,6 +24,7 @@ import {
   type TrainedModel,
 } from '../training/trained-model.ts';
 import { VERSION } from '../version.ts';
+import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
@@ -34,7 +35,7 @@ const schema = z.strictObject({
   transform: cohortShape.transform.unwrap().optional(),
   checkpoint: z.string(),
   out: z.string(),
-  adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
+  adapter: adapterOption,
   json: z.boolean().optional(),
 });
 

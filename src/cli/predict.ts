@@ -20,6 +20,7 @@ import {
   requireWidth,
   type TrainedModel,
 } from '../training/trained-model.ts';
+import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
 
@@ -32,7 +33,7 @@ const schema = z.strictObject({
   genes: z.string().optional(),
   attention: z.string().optional(),
   patches: z.string().optional(),
-  adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
+  adapter: adapterOption,
   quiet: z.boolean().optional(),
 });
 

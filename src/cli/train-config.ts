@@ -17,6 +17,7 @@ import { parseGeneRegimes } from '../training/gene-groups.ts';
 import { checkModelOptions } from '../training/model-options.ts';
 import { RUN_FILES } from '../training/run-folder.ts';
 import { TRAIN_DEFAULTS, type TrainOptions } from '../training/task.ts';
+import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 
 const count = z.int().min(1);
@@ -70,7 +71,7 @@ const schema = z.strictObject({
   genes: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
   geneRegime: z.string().default('all'),
   set: z.partialRecord(z.enum(MODEL_KINDS), z.record(z.string(), value)).default({}),
-  adapter: z.enum(['auto', 'hardware', 'lavapipe', 'swiftshader']).optional(),
+  adapter: adapterOption,
   title: z.string().optional(),
   resume: z.boolean().optional(),
   quiet: z.boolean().optional(),

@@ -8,10 +8,10 @@
 import { ADVICE, adapterSetting, platform, requestFrom, routes } from '#platform';
 import { HistogradError } from '../errors.ts';
 
-const REQUESTS = ['auto', 'hardware', 'lavapipe', 'swiftshader'] as const;
+export const ADAPTER_REQUESTS = ['auto', 'hardware', 'lavapipe', 'swiftshader'] as const;
 
 /** What a user may ask for; `auto` takes the fastest kind found. */
-export type AdapterRequest = (typeof REQUESTS)[number];
+export type AdapterRequest = (typeof ADAPTER_REQUESTS)[number];
 
 /** `cpu` is a software rasteriser: the same kernels want other tilings there than on a GPU. */
 export type AdapterClass = 'gpu' | 'cpu';
@@ -172,12 +172,12 @@ function reason(wanted: AdapterRequest, byCall: boolean, kind: ChosenAdapter['ki
 
 function checkedRequest(request?: AdapterRequest): AdapterRequest {
   const text = request ?? adapterSetting() ?? 'auto';
-  const known = REQUESTS.find((name) => name === text);
+  const known = ADAPTER_REQUESTS.find((name) => name === text);
   if (known) return known;
   throw new HistogradError(
     'bad-adapter-request',
     `Unknown adapter '${text}'${request === undefined ? ' in HISTOGRAD_ADAPTER' : ''}.`,
-    `Use one of ${REQUESTS.join(', ')}.`,
+    `Use one of ${ADAPTER_REQUESTS.join(', ')}.`,
   );
 }
 

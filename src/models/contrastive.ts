@@ -118,7 +118,7 @@ export class Contrastive extends ExpressionModel {
     this.gene = new GeneBranch(context, genes, options);
   }
 
-  loss(bags: Bags, targets: Tensor): Tensor {
+  override loss(bags: Bags, targets: Tensor): Tensor {
     const { pooled } = this.image.forward(bags);
     return infoNce(pooled, this.gene.forward(targets), this.options.temperature);
   }

@@ -63,7 +63,7 @@ export class DirectAbmil extends ExpressionModel {
     return { expression: this.head.forward(pooled), attention };
   }
 
-  loss(bags: Bags, targets: Tensor): Tensor {
+  override loss(bags: Bags, targets: Tensor): Tensor {
     return mse(this.forward(bags).expression, targets);
   }
 

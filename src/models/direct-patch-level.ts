@@ -47,7 +47,7 @@ export class DirectPatchLevel extends ExpressionModel {
     return this.head.forward(segmentMean(this.patchHidden(features), segments));
   }
 
-  loss(bags: Bags, targets: Tensor): Tensor {
+  override loss(bags: Bags, targets: Tensor): Tensor {
     return mse(this.forward(bags), targets);
   }
 

@@ -2,8 +2,6 @@
  * kNN (Gustafsson & Rantalainen 2024): a slide is its mean patch feature; its expression is the mean
  * over the k training slides with the nearest mean features.
  */
-import { HistogradError } from '../errors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { bagMeans, trainingMeans } from './bag-means.ts';
 import { type Bags, ExpressionModel, type Prediction, type TrainingSet } from './model.ts';
 import { retrieve } from './retrieval.ts';
@@ -22,14 +20,6 @@ export class Knn extends ExpressionModel {
   constructor(options: KnnOptions) {
     super();
     this.options = options;
-  }
-
-  loss(): Tensor {
-    throw new HistogradError(
-      'not-trainable',
-      'kNN has no loss.',
-      'Call prepare() with the training set.',
-    );
   }
 
   override async prepare(training: TrainingSet): Promise<void> {

@@ -50,8 +50,18 @@ export abstract class ExpressionModel extends Module {
    */
   memory = new Map<string, StateTensor>();
 
-  /** The training loss of a batch; targets [B, G]. One element. */
-  abstract loss(bags: Bags, targets: Tensor): Tensor;
+  /**
+   * The training loss of a batch; targets [B, G]. One element.
+   *
+   * @throws HistogradError `not-trainable` where `trainable` is false
+   */
+  loss(_bags: Bags, _targets: Tensor): Tensor {
+    throw new HistogradError(
+      'not-trainable',
+      `${this.constructor.name} has no loss to descend.`,
+      'Call prepare() with the training set.',
+    );
+  }
 
   abstract predict(bags: Bags): Promise<Prediction>;
 

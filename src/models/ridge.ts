@@ -5,7 +5,6 @@
  * in the list may share tissue (windows of one section), and leaving out single ones would choose too small a penalty.
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
-import { HistogradError } from '../errors.ts';
 import type { StateTensor } from '../nn/module.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { bagMeans, trainingMeans } from './bag-means.ts';
@@ -28,14 +27,6 @@ export class Ridge extends ExpressionModel {
   constructor(options: RidgeOptions) {
     super();
     this.options = options;
-  }
-
-  loss(): Tensor {
-    throw new HistogradError(
-      'not-trainable',
-      'Ridge has no loss to descend.',
-      'Call prepare() with the training set.',
-    );
   }
 
   override async prepare(training: TrainingSet): Promise<void> {

@@ -1,19 +1,10 @@
 /** Where training gets its bags from, and how they come to the GPU. */
+import type { PackedBags } from '../data/packed-bags.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Bags } from '../models/model.ts';
 import { Segments } from '../tensor/segments.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { applyScale, type Scale } from './scaling.ts';
-
-/** Some slides' bags, packed: bag b has the rows offsets[b] … offsets[b + 1] − 1. */
-export interface PackedBags {
-  /** The slides, as indices into the source. */
-  readonly indices: readonly number[];
-  /** [total patches, width], row-major; the consumer may overwrite it. */
-  readonly features: Float32Array;
-  /** [bags + 1] */
-  readonly offsets: Uint32Array;
-}
 
 /** Which random patches of each bag to take: a pure function of seed, epoch and slide. */
 interface PatchSample {
@@ -33,7 +24,7 @@ export interface BagSource {
   readonly width: number;
   /**
    * The batches that `order` lists, each a list of slide indices; all patches without `sample`. Values must be finite,
-   * which the feature readers check: on the GPU a ReLU may turn a NaN into 0 unseen.
+   * which the feature readers check.
    */
   batches(order: Iterable<readonly number[]>, sample?: PatchSample): AsyncIterable<PackedBags>;
 }

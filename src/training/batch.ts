@@ -1,7 +1,9 @@
 /** A training batch on the GPU. */
+
+import type { PackedBags } from '../data/packed-bags.ts';
 import type { Bags } from '../models/model.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { type PackedBags, uploadBags } from './bag-source.ts';
+import { uploadBags } from './bag-source.ts';
 import type { TrainTask } from './task.ts';
 import type { Scales } from './trained-model.ts';
 
@@ -16,7 +18,7 @@ export function uploadBatch(
   targets: Float32Array,
   batch: PackedBags,
 ): { bags: Bags; targets: Tensor } {
-  const rows = gatherRows(targets, batch.indices, genes.length);
+  const rows = takeRows(targets, batch.indices, genes.length);
   return {
     bags: uploadBags(device, batch, source.width, scales.features),
     targets: Tensor.from(device, rows, [batch.indices.length, genes.length]),
@@ -24,7 +26,7 @@ export function uploadBatch(
 }
 
 /** Some rows of a [·, columns] matrix. */
-export function gatherRows(
+export function takeRows(
   values: Float32Array,
   rows: readonly number[],
   columns: number,

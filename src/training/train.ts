@@ -4,6 +4,7 @@
  */
 import { backward } from '../autograd/tape.ts';
 import { fitZScore } from '../data/expression-transform.ts';
+import type { PackedBags } from '../data/packed-bags.ts';
 import { shuffle } from '../data/shuffle.ts';
 import { HistogradError } from '../errors.ts';
 import { createModel } from '../models/registry.ts';
@@ -14,7 +15,7 @@ import type { CurvePoint } from '../report/types.ts';
 import { Generator } from '../tensor/random.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type PackedBags, packWholeBags } from './bag-source.ts';
+import { packWholeBags } from './bag-source.ts';
 import { uploadBatch } from './batch.ts';
 import { checkTask } from './check-task.ts';
 import {

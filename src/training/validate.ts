@@ -3,7 +3,7 @@ import { evaluatePredictions } from '../metrics/evaluate.ts';
 import type { TrainingSet } from '../models/model.ts';
 import { patchLimit } from './bag-limit.ts';
 import { uploaded } from './bag-source.ts';
-import { gatherRows } from './batch.ts';
+import { takeRows } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
 import type { Scale } from './scaling.ts';
 import type { TrainTask } from './task.ts';
@@ -37,7 +37,7 @@ export async function validate(
     predicted.set(expression, at);
     at += expression.length;
   }
-  const observed = gatherRows(task.targets, split.validation, genes.length);
+  const observed = takeRows(task.targets, split.validation, genes.length);
   const slides = split.validation.map((slide) => source.slides[slide]!.id);
   const folds = [{ name: 'validation', slides, observed, predicted }];
   const { mse, meanPearson } = evaluatePredictions({ genes, folds });
@@ -56,7 +56,7 @@ export function trainingSet(
     limit: patchLimit(device, source.width, modelOptions),
   };
   return {
-    targets: gatherRows(targets, split.train, genes.length),
+    targets: takeRows(targets, split.train, genes.length),
     count: split.train.length,
     batches: () => uploaded(device, source, whole, scales.features),
   };

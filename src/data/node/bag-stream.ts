@@ -1,19 +1,10 @@
 /** Batches of bags from disk, read ahead of the training loop, in bounded memory. */
 import { HistogradError } from '../../errors.ts';
 import type { FeatureOptions, PatchFeatures } from '../features.ts';
+import type { PackedBags } from '../packed-bags.ts';
 import { sampleSorted } from '../shuffle.ts';
 import type { CohortSlide } from './cohort.ts';
 import { readFeatures } from './read-features.ts';
-
-/** Some slides' bags, packed: bag b has the rows offsets[b] … offsets[b + 1] - 1. */
-export interface BagBatch {
-  /** The slides, as indices into the cohort. */
-  readonly indices: readonly number[];
-  /** [total patches, width], row-major. */
-  readonly features: Float32Array<ArrayBuffer>;
-  /** [bags + 1] */
-  readonly offsets: Uint32Array<ArrayBuffer>;
-}
 
 /** How to stream. */
 export interface BagStreamOptions extends FeatureOptions {
@@ -41,7 +32,7 @@ export async function* streamBags(
   slides: readonly CohortSlide[],
   order: Iterable<readonly number[]>,
   options: BagStreamOptions = {},
-): AsyncGenerator<BagBatch, void, undefined> {
+): AsyncGenerator<PackedBags, void, undefined> {
   const { prefetch = 2, maxPatches } = options;
   if (!isPositive(prefetch) || (maxPatches !== undefined && !isPositive(maxPatches))) {
     throw bad(
@@ -49,7 +40,7 @@ export async function* streamBags(
     );
   }
   const batches = order[Symbol.iterator]();
-  const queue: Promise<BagBatch>[] = [];
+  const queue: Promise<PackedBags>[] = [];
   let previous: Promise<unknown> = Promise.resolve();
   let stopped = false;
 
@@ -82,7 +73,7 @@ async function loadBatch(
   slides: readonly CohortSlide[],
   indices: readonly number[],
   options: BagStreamOptions,
-): Promise<BagBatch> {
+): Promise<PackedBags> {
   const { maxPatches = Number.POSITIVE_INFINITY, sampleSeed = 0, epoch = 0 } = options;
   const read = options.read ?? ((slide) => readFeatures(slide.path, options));
   const bags = indices.map((index) => {

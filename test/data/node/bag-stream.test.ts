@@ -2,11 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  type BagBatch,
-  type BagStreamOptions,
-  streamBags,
-} from '../../../src/data/node/bag-stream.ts';
+import { type BagStreamOptions, streamBags } from '../../../src/data/node/bag-stream.ts';
+import type { PackedBags } from '../../../src/data/packed-bags.ts';
 import { serializeSafetensors } from '../../../src/data/safetensors.ts';
 import { expectError } from '../expect-error.ts';
 
@@ -29,8 +26,8 @@ async function fakeRead({ id, rows, width }: (typeof slides)[number]) {
   return { features, rows, width };
 }
 
-async function collect(order: number[][], options: BagStreamOptions = {}): Promise<BagBatch[]> {
-  const batches: BagBatch[] = [];
+async function collect(order: number[][], options: BagStreamOptions = {}): Promise<PackedBags[]> {
+  const batches: PackedBags[] = [];
   for await (const batch of streamBags(slides, order, { read: fakeRead, ...options })) {
     batches.push(batch);
   }
