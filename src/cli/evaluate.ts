@@ -1,7 +1,6 @@
 /** `histograd evaluate`: scores and report again, from a run folder or from a model and a labelled cohort. */
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { hostFacts } from '#platform';
 import type { ExpressionTransform } from '../data/expression-transform.ts';
 import { writeFileAtomic } from '../data/node/atomic-write.ts';
 import { type Cohort, loadCohort } from '../data/node/cohort.ts';
@@ -23,9 +22,9 @@ import {
   requireWidth,
   type TrainedModel,
 } from '../training/trained-model.ts';
-import { VERSION } from '../version.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
+import { environmentOf } from './environment.ts';
 import { talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
 import { cohortShape } from './train-config.ts';
@@ -112,12 +111,7 @@ async function evaluateModel(
     const data: ReportData = {
       title: `${modelTitle(trained.kind)} on ${basename(options.features)}`,
       command: 'histograd evaluate',
-      environment: {
-        adapter: `${device.adapter.name} (${device.adapter.kind})`,
-        histograd: VERSION,
-        ...(await hostFacts()),
-        date: new Date().toISOString(),
-      },
+      environment: await environmentOf(device),
       config,
       genes: [...trained.genes],
       expressionUnit: unitOf(transform),

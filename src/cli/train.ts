@@ -1,6 +1,5 @@
 /** `histograd train`: cohort, cross-validation of every model, run folder, report. */
 import { existsSync } from 'node:fs';
-import { hostFacts } from '#platform';
 import { type Cohort, loadCohort } from '../data/node/cohort.ts';
 import { readText } from '../data/node/read-file.ts';
 import { readSplits } from '../data/node/read-splits.ts';
@@ -23,7 +22,7 @@ import {
 } from '../training/gene-groups.ts';
 import { openRunFolder } from '../training/run-folder.ts';
 import { predictionLines, type RunSummary, summarise } from '../training/run-results.ts';
-import { VERSION } from '../version.ts';
+import { environmentOf } from './environment.ts';
 import { interrupted, interruptible, RunProgress, type Talk, talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
 import { optionsOf, readTrainConfig, type TrainConfig, topGenes } from './train-config.ts';
@@ -65,17 +64,11 @@ export async function runTraining(
   // Before the folder: without an adapter nothing is written.
   const device = await Device.open(config.adapter ? { adapter: config.adapter } : {});
   const run = await openRunFolder(out, identity(config), resume, { data });
-  const { name, kind, why } = device.adapter;
+  const { name, why } = device.adapter;
   say(
     `${formatCount(cohort.slides.length, 'slide')}, ${formatCount(cohort.genes.length, 'gene')}, ${formatCount(splits.length, 'fold')}; on ${name} (${why})`,
   );
-  const environment = {
-    histograd: VERSION,
-    adapter: `${name} (${kind})`,
-    ...(await hostFacts()),
-    seed: String(config.seed),
-    date: new Date().toISOString(),
-  };
+  const environment = { ...(await environmentOf(device)), seed: String(config.seed) };
   await run.write('environment', `${JSON.stringify(environment, undefined, 2)}\n`);
 
   const groupsOf = (regime: GeneRegime) => geneGroups(cohort.genes, regime).length;
