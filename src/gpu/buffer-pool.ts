@@ -5,16 +5,29 @@
  * one queue. It is destroyed only after the recording that last used it has been submitted: Dawn
  * rejects a whole submission that names a destroyed buffer.
  */
-import { HistogradError } from '../errors.ts';
-import { formatBytes, outOfMemory } from './gpu-errors.ts';
+import type { HistogradError } from '../errors.ts';
+import { outOfMemory, tensorTooLarge } from './gpu-errors.ts';
 
 export interface PooledBuffer {
   readonly raw: GPUBuffer;
   readonly bytes: number;
   readonly id: number;
+  /** The bytes its present holder asked for; `bytes` may be a little more. */
+  asked: number;
   /** The recording (see `Device`) that last used the buffer. */
   lastRecording: number;
 }
+
+/** A part of a buffer, for tensors larger than one binding. */
+export interface BufferRange {
+  readonly buffer: PooledBuffer;
+  /** In bytes, a multiple of `BINDING_ALIGNMENT`. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Where a binding may begin: WebGPU's default for minStorageBufferOffsetAlignment. */
+export const BINDING_ALIGNMENT = 256;
 
 export interface MemoryUse {
   /** Bytes in buffers that tensors hold. */
@@ -63,21 +76,13 @@ export class BufferPool {
    * by the queue without submitting that recording first
    */
   acquire(bytes: number, purpose: string, unusedIn?: number): PooledBuffer {
-    const limit = Math.min(
-      this.#gpu.limits.maxBufferSize,
-      this.#gpu.limits.maxStorageBufferBindingSize,
-    );
-    if (bytes > limit) {
-      throw new HistogradError(
-        'tensor-too-large',
-        `${purpose}: a tensor of ${formatBytes(bytes)} is larger than the ${formatBytes(limit)} that this adapter binds at once.`,
-        'Use fewer patches or genes at a time (--max-patches, --gene-regime chunks:K), or split the tensor.',
-      );
-    }
+    const limit = this.#gpu.limits.maxBufferSize;
+    if (bytes > limit) throw tensorTooLarge(purpose, bytes, limit, 'can hold in one buffer');
     const size = Math.min(sizeClass(bytes), limit);
     let buffer = this.#takeFree(size, unusedIn);
     if (buffer) this.#use.pooled -= size;
     else buffer = this.#create(size, purpose);
+    buffer.asked = bytes;
     this.#use.live += size;
     this.#use.peak = Math.max(this.#use.peak, this.#use.live);
     return buffer;
@@ -139,7 +144,7 @@ export class BufferPool {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    const buffer = { raw, bytes: size, id: this.#nextId++, lastRecording: 0 };
+    const buffer = { raw, bytes: size, id: this.#nextId++, asked: size, lastRecording: 0 };
     this.#gpu.popErrorScope().then(
       (error) => {
         if (error) this.#outOfMemory(buffer, outOfMemory(purpose, size, live, pooled));

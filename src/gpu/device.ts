@@ -19,11 +19,11 @@ import {
 import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
 import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
-import { Pipelines } from './pipelines.ts';
+import { type Binding, boundBuffer, Pipelines } from './pipelines.ts';
 
 export interface DispatchRequest {
-  /** Buffers by the name of the WGSL variable. */
-  buffers: Readonly<Record<string, PooledBuffer>>;
+  /** Buffers, or parts of them, by the name of the WGSL variable. */
+  buffers: Readonly<Record<string, Binding>>;
   params?: Readonly<Record<string, ParamValue>>;
   overrides?: Readonly<Record<string, number | boolean>>;
   /** Workgroups: a count (folded to two dimensions when large) or `[x, y, z]`. */
@@ -36,6 +36,8 @@ export interface DeviceOptions {
   defaultLimits?: boolean;
   /** Kernels as tuned for this class of adapter, instead of the adapter's own; to test both anywhere. */
   tuning?: AdapterClass;
+  /** Bytes that one binding may span, if less than the adapter allows; to test the splitting of large tensors on small ones. */
+  bindingBytes?: number;
 }
 
 const RING_BYTES = 256 * 1024;
@@ -56,6 +58,8 @@ export class Device {
   readonly class: AdapterClass;
   /** Lanes of a subgroup where the adapter has exactly one size and can shuffle, else 0. */
   readonly subgroupSize: number;
+  /** Bytes that one binding may span; kernels see larger tensors in parts. */
+  readonly bindingBytes: number;
   readonly #pool: BufferPool;
   readonly #ring: GPUBuffer;
   readonly #ringBytes = new Uint8Array(RING_BYTES);
@@ -90,13 +94,15 @@ export class Device {
       .catch((cause: unknown) => {
         throw noDevice(chosen.name, cause);
       });
-    return new Device(chosen, raw, options.tuning ?? chosen.class);
+    return new Device(chosen, raw, options);
   }
 
-  private constructor(chosen: ChosenAdapter, raw: GPUDevice, tuning: AdapterClass) {
+  private constructor(chosen: ChosenAdapter, raw: GPUDevice, options: DeviceOptions) {
     this.adapter = chosen;
     this.raw = raw;
-    this.class = tuning;
+    this.class = options.tuning ?? chosen.class;
+    const { maxStorageBufferBindingSize } = raw.limits;
+    this.bindingBytes = Math.min(options.bindingBytes ?? Infinity, maxStorageBufferBindingSize);
     const { subgroupMinSize, subgroupMaxSize } = chosen.adapter.info;
     const shuffles = raw.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
     this.subgroupSize = shuffles ? (subgroupMinSize ?? 0) : 0;
@@ -111,7 +117,9 @@ export class Device {
       size: RING_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
-    this.#pipelines = new Pipelines(raw, this.#ring, (error) => this.#fail(error));
+    this.#pipelines = new Pipelines(raw, this.#ring, this.bindingBytes, (error) =>
+      this.#fail(error),
+    );
     raw.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.#fail(fromGpuError(event.error));
@@ -172,7 +180,7 @@ export class Device {
       this.#ringUsed = Math.ceil((this.#ringUsed + paramBytes) / this.#align) * this.#align;
     }
     const bindGroup = this.#pipelines.bindGroup(kernel, entry, pipeline, request.buffers);
-    for (const { name } of interface_.storage) this.#use(request.buffers[name]!);
+    for (const { name } of interface_.storage) this.#use(boundBuffer(request.buffers[name]!));
     const pass = this.#openPass();
     pass.setPipeline(pipeline.raw);
     pass.setBindGroup(0, bindGroup, offsets);
@@ -279,7 +287,7 @@ export class Device {
       usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
     });
     encoder.resolveQuerySet(querySet, 0, 2, result, 0);
-    const handle: PooledBuffer = { raw: result, bytes: 16, id: -1, lastRecording: 0 };
+    const handle: PooledBuffer = { raw: result, bytes: 16, asked: 16, id: -1, lastRecording: 0 };
     const [begin, end] = new BigUint64Array(await this.read(handle, 16));
     result.destroy();
     querySet.destroy();

@@ -55,6 +55,20 @@ export function outOfMemory(
   );
 }
 
+/** @param what completes "larger than the … that this adapter" */
+export function tensorTooLarge(
+  purpose: string,
+  bytes: number,
+  limit: number,
+  what: string,
+): HistogradError {
+  return new HistogradError(
+    'tensor-too-large',
+    `${purpose}: a tensor of ${formatBytes(bytes)} is larger than the ${formatBytes(limit)} that this adapter ${what}.`,
+    'Use fewer patches or genes at a time (--max-patches, --gene-regime chunks:K), or split the tensor.',
+  );
+}
+
 export function tooManyWorkgroups(
   kernel: string,
   groups: readonly number[],

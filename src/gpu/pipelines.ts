@@ -1,13 +1,19 @@
 /** Pipelines and bind groups, each made once: making one costs up to ten times what a dispatch does. */
 import { HistogradError } from '../errors.ts';
-import type { PooledBuffer } from './buffer-pool.ts';
-import { invalidKernel } from './gpu-errors.ts';
+import type { BufferRange, PooledBuffer } from './buffer-pool.ts';
+import { invalidKernel, tensorTooLarge } from './gpu-errors.ts';
 import { entryPoint, type Kernel, reflect } from './kernel.ts';
 
 interface Pipeline {
   readonly raw: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly id: number;
+}
+
+export type Binding = PooledBuffer | BufferRange;
+
+export function boundBuffer(binding: Binding): PooledBuffer {
+  return 'buffer' in binding ? binding.buffer : binding;
 }
 
 interface BindGroup {
@@ -25,15 +31,23 @@ export class Pipelines {
   readonly #gpu: GPUDevice;
   /** The uniform buffer that holds `params`, bound by dynamic offset. */
   readonly #ring: GPUBuffer;
+  /** Bytes that one binding may span. */
+  readonly #bindingBytes: number;
   readonly #onError: (error: HistogradError) => void;
   readonly #pipelines = new Map<string, Pipeline>();
   /** In order of use. */
   readonly #bindGroups = new Map<string, BindGroup>();
   readonly #bindGroupsOf = new Map<number, Set<string>>();
 
-  constructor(gpu: GPUDevice, ring: GPUBuffer, onError: (error: HistogradError) => void) {
+  constructor(
+    gpu: GPUDevice,
+    ring: GPUBuffer,
+    bindingBytes: number,
+    onError: (error: HistogradError) => void,
+  ) {
     this.#gpu = gpu;
     this.#ring = ring;
+    this.#bindingBytes = bindingBytes;
     this.#onError = onError;
   }
 
@@ -109,7 +123,7 @@ export class Pipelines {
     kernel: Kernel,
     entry: string,
     pipeline: Pipeline,
-    buffers: Readonly<Record<string, PooledBuffer>>,
+    buffers: Readonly<Record<string, Binding>>,
   ): GPUBindGroup {
     const { storage, params } = entryPoint(kernel, entry);
     let key = `${pipeline.id}`;
@@ -122,7 +136,15 @@ export class Pipelines {
           `Give buffers for ${storage.map((s) => s.name).join(', ')}.`,
         );
       }
-      key += `,${buffer.id}`;
+      key +=
+        'buffer' in buffer
+          ? `,${buffer.buffer.id}@${buffer.offset}+${buffer.bytes}`
+          : `,${buffer.id}`;
+      const bytes = 'buffer' in buffer ? buffer.bytes : buffer.asked;
+      if (bytes > this.#bindingBytes) {
+        const purpose = `Kernel ${kernel.name}/${entry}, ${name}`;
+        throw tensorTooLarge(purpose, bytes, this.#bindingBytes, 'binds at once');
+      }
     }
     const found = this.#bindGroups.get(key);
     if (found) {
@@ -131,20 +153,21 @@ export class Pipelines {
       return found.raw;
     }
     const limit = this.#gpu.limits.maxStorageBufferBindingSize;
+    const resource = (bound: Binding) =>
+      'buffer' in bound
+        ? { buffer: bound.buffer.raw, offset: bound.offset, size: bound.bytes }
+        : { buffer: bound.raw, size: Math.min(bound.bytes, limit) };
     const raw = this.#gpu.createBindGroup({
       label: `${kernel.name}/${entry}`,
       layout: pipeline.layout,
       entries: [
-        ...storage.map(({ name, binding }) => {
-          const buffer = buffers[name]!;
-          return { binding, resource: { buffer: buffer.raw, size: Math.min(buffer.bytes, limit) } };
-        }),
+        ...storage.map(({ name, binding }) => ({ binding, resource: resource(buffers[name]!) })),
         ...(params
           ? [{ binding: params.binding, resource: { buffer: this.#ring, size: params.bytes } }]
           : []),
       ],
     });
-    const ids = [...new Set(storage.map(({ name }) => buffers[name]!.id))];
+    const ids = [...new Set(storage.map(({ name }) => boundBuffer(buffers[name]!).id))];
     this.#bindGroups.set(key, { raw, buffers: ids });
     for (const id of ids) {
       const keys = this.#bindGroupsOf.get(id);

@@ -1,6 +1,6 @@
 import { Parameter } from '../autograd/parameter.ts';
 import { HistogradError } from '../errors.ts';
-import type { TensorData } from '../tensor/tensor.ts';
+import { Tensor, type TensorData } from '../tensor/tensor.ts';
 
 /** Values of a state dict as they come from a file. */
 export interface StateTensor {
@@ -9,8 +9,9 @@ export interface StateTensor {
 }
 
 /**
- * Base of layers and models. Parameters and submodules are found among the properties, and named by
- * them as in PyTorch (`attention.V.weight`, arrays by index).
+ * Base of layers and models. Parameters, buffers (tensors that are saved but not trained, such as running
+ * statistics) and submodules are found among the public properties, and named by them as in PyTorch
+ * (`attention.V.weight`, arrays by index). A tensor that is not to be saved belongs into a #private property.
  */
 export abstract class Module {
   training = true;
@@ -39,26 +40,38 @@ export abstract class Module {
   /** All parameters by path, in order of declaration. */
   namedParameters(): Map<string, Parameter> {
     const found = new Map<string, Parameter>();
-    for (const [path, module] of this.namedModules()) {
-      for (const [name, value] of members(module)) {
-        if (value instanceof Parameter) found.set(join(path, name), value);
-      }
+    for (const [name, tensor] of this.#tensors()) {
+      if (tensor instanceof Parameter) found.set(name, tensor);
     }
     return found;
   }
 
-  /** Reads all parameters back from the GPU. */
+  /** All buffers by path; the module that holds one has taken it out of all scopes (`keep`). */
+  namedBuffers(): Map<string, Tensor> {
+    const all = [...this.#tensors()];
+    return new Map(all.filter(([, tensor]) => !(tensor instanceof Parameter)));
+  }
+
+  *#tensors(): Generator<[string, Tensor]> {
+    for (const [path, module] of this.namedModules()) {
+      for (const [name, value] of members(module)) {
+        if (value instanceof Tensor) yield [join(path, name), value];
+      }
+    }
+  }
+
+  /** Reads all parameters and buffers back from the GPU. */
   async stateDict(): Promise<Map<string, StateTensor>> {
     const state = new Map<string, StateTensor>();
-    for (const [name, parameter] of this.namedParameters()) {
-      state.set(name, { shape: parameter.shape, data: await parameter.data() });
+    for (const [name, tensor] of this.#tensors()) {
+      state.set(name, { shape: tensor.shape, data: await tensor.data() });
     }
     return state;
   }
 
-  /** Overwrites the parameters. Names and shapes must agree exactly. */
+  /** Overwrites the parameters and buffers. Names and shapes must agree exactly. */
   loadStateDict(state: ReadonlyMap<string, StateTensor>): void {
-    const parameters = this.namedParameters();
+    const parameters = new Map(this.#tensors());
     const missing = [...parameters.keys()].filter((name) => !state.has(name));
     const unexpected = [...state.keys()].filter((name) => !parameters.has(name));
     const reshaped = [...parameters].filter(([name, p]) => {
@@ -88,7 +101,7 @@ export abstract class Module {
   }
 
   dispose(): void {
-    for (const parameter of this.namedParameters().values()) parameter.dispose();
+    for (const [, tensor] of this.#tensors()) tensor.dispose();
   }
 }
 

@@ -92,6 +92,9 @@ function defineBinary(
 ) {
   return defineOp<None>({
     name,
+    inputs: 'a [...], b [...] that broadcast, up to 4 axes',
+    output: '[...]',
+    cost: 'N',
     shape: ([a, b]) => broadcastShape(name, a!, b!),
     forward: ([a, b], _, output) => compute(name, a!, b!, output),
     gradient(context) {

@@ -15,6 +15,9 @@ export interface CrossEntropyOptions {
 
 export const crossEntropyOp = defineOp<CrossEntropyOptions>({
   name: 'cross-entropy',
+  inputs: 'logits [N, C]',
+  output: '[]',
+  cost: '4·N·C',
   shape([x], { labels }) {
     if (x!.length !== 2 || x![0] !== labels.length || x!.includes(0)) {
       throw shapeError(

@@ -23,6 +23,9 @@ function apply(x: Tensor, { p, seed, offset }: DropoutOptions, out: Tensor): voi
 
 export const dropoutOp = defineOp<DropoutOptions>({
   name: 'dropout',
+  inputs: 'x [...]',
+  output: '[...]',
+  cost: 'N',
   shape([x], { p }) {
     if (!(p >= 0 && p < 1)) {
       throw new HistogradError(

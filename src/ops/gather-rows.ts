@@ -31,6 +31,9 @@ function inverse(
 
 export const gatherRowsOp = defineOp<GatherRowsOptions>({
   name: 'gather-rows',
+  inputs: 'x [N, d]',
+  output: '[rows, d]',
+  cost: '0',
   shape([x], { rows }) {
     if (x!.length !== 2) throw shapeError('gather-rows', 'a matrix [N, d]', formatShape(x!));
     const [n, d] = x as [number, number];

@@ -23,6 +23,9 @@ function run(entry: string, x: Tensor, dy: Tensor | null, eps: number, out: Tens
 
 export const l2NormalizeOp = defineOp<L2NormalizeOptions>({
   name: 'l2-normalize',
+  inputs: 'x [..., n]',
+  output: '[..., n]',
+  cost: '3·N',
   shape([x]) {
     if (x!.length === 0)
       throw shapeError('l2-normalize', 'at least one dimension', formatShape(x!));

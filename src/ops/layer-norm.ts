@@ -14,6 +14,9 @@ export interface LayerNormOptions {
 
 export const layerNormOp = defineOp<LayerNormOptions>({
   name: 'layer-norm',
+  inputs: 'x [..., n], weight [n], bias [n]',
+  output: '[..., n]',
+  cost: '7·N',
   shape([x, weight, bias]) {
     const n = x!.at(-1);
     const fits = (s: Shape) => s.length === 1 && s[0] === n;

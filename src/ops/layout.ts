@@ -21,6 +21,9 @@ function copyAlong(
 
 export const reshapeOp = defineOp<{ shape: Shape }>({
   name: 'reshape',
+  inputs: 'x [...]',
+  output: 'the shape asked for',
+  cost: '0',
   shape([x], { shape }) {
     if (sizeOf(shape) !== sizeOf(x!)) {
       throw shapeError(
@@ -41,6 +44,9 @@ export interface PermuteOptions {
 
 export const permuteOp = defineOp<PermuteOptions>({
   name: 'permute',
+  inputs: 'x, up to 4 axes',
+  output: 'its axes in the order asked for',
+  cost: '0',
   shape([x], { dims }) {
     const sorted = [...dims].sort((a, b) => a - b);
     if (x!.length > 4 || sorted.length !== x!.length || sorted.some((d, i) => d !== i)) {
@@ -81,6 +87,9 @@ export interface SliceOptions {
 
 export const sliceOp = defineOp<SliceOptions>({
   name: 'slice',
+  inputs: 'x [...]',
+  output: '[...] with end − start along the axis',
+  cost: '0',
   shape([x], { axis, start, end }) {
     const { at, length } = aroundAxis('slice', x!, axis);
     const whole = Number.isInteger(start) && Number.isInteger(end);
@@ -110,6 +119,9 @@ export interface ConcatOptions {
 
 export const concatOp = defineOp<ConcatOptions>({
   name: 'concat',
+  inputs: 'any number of [...]',
+  output: '[...] with the sum along the axis',
+  cost: '0',
   shape(shapes, { axis }) {
     const [first, ...others] = shapes;
     const { at } = aroundAxis('concat', first!, axis);

@@ -39,6 +39,9 @@ function product(a: Tensor, b: Tensor, options: MatmulOptions): Tensor {
 
 export const matmulOp = defineOp<MatmulOptions>({
   name: 'matmul',
+  inputs: 'a [B?, M, K], b [B?, K, N]',
+  output: '[B?, M, N]',
+  cost: '2·B·M·N·K',
   shape([a, b], options) {
     const { batch, m, n } = productOf(a!, b!, options);
     return a!.length === 3 ? [batch, m, n] : [m, n];
@@ -63,6 +66,9 @@ export const matmulOp = defineOp<MatmulOptions>({
 
 export const linearOp = defineOp<Record<string, never>>({
   name: 'linear',
+  inputs: 'x [..., in], weight [out, in], bias [out]?',
+  output: '[..., out]',
+  cost: '2·N·in·out',
   shape([x, weight, bias]) {
     const fits = weight!.length === 2 && x!.length >= 1 && x!.at(-1) === weight![1];
     if (!fits || (bias && (bias.length !== 1 || bias[0] !== weight![0]))) {

@@ -25,6 +25,9 @@ function difference(prediction: Tensor, target: Tensor, grad: Tensor, scale: num
 
 export const mseOp = defineOp<Record<string, never>>({
   name: 'mse',
+  inputs: 'prediction [...], target [...]',
+  output: '[]',
+  cost: '3·N',
   shape([prediction, target]) {
     if (!sameShape(prediction!, target!) || sizeOf(prediction!) === 0) {
       throw shapeError(

@@ -8,12 +8,23 @@ import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 
-export interface OpDefinition<Options> {
+/** What docs/ops.md says of an operation. */
+export interface OpDescription {
+  /** Names and shapes of the inputs, as `x [..., n], weight [n]`; `?` behind those that may be missing. */
+  readonly inputs: string;
+  /** The shape of the result. */
+  readonly output: string;
+  /** Floating-point operations of the forward pass, in the letters of the shapes. */
+  readonly cost: string;
+}
+
+export interface OpDefinition<Options> extends OpDescription {
   readonly name: string;
   /** The output's shape; throws (`shapeError`) when the inputs do not fit. */
   shape(inputs: readonly Shape[], options: Options): Shape;
-  /** Writes all of `output`. */
-  forward(inputs: readonly Tensor[], options: Options, output: Tensor): void;
+  /** Writes all of `output`. May return tensors that the gradient needs again (`saved`). */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most forwards save nothing, and return nothing
+  forward(inputs: readonly Tensor[], options: Options, output: Tensor): readonly Tensor[] | void;
   /** Gradients of the inputs from the gradient of the output; null where there is none. */
   gradient(context: GradientContext<Options>): readonly (Tensor | null)[];
 }
@@ -22,6 +33,8 @@ export interface GradientContext<Options> {
   grad: Tensor;
   inputs: readonly Tensor[];
   output: Tensor;
+  /** What `forward` returned. */
+  saved: readonly Tensor[];
   options: Options;
   /** Whether anything wants the gradient of this input: skip the work if not. */
   needs: readonly boolean[];
@@ -32,11 +45,15 @@ export interface Op<Options> {
   apply(inputs: readonly Tensor[], options: Options): Tensor;
 }
 
-const registry = new Set<string>();
+const registry = new Map<string, OpDescription>();
 
 /** Names of all operations, in order of declaration. */
 export function opNames(): string[] {
-  return [...registry];
+  return [...registry.keys()];
+}
+
+export function describeOp(name: string): OpDescription | undefined {
+  return registry.get(name);
 }
 
 /** Sees every result as it is recorded; used to find the layer whose values went non-finite. */
@@ -64,8 +81,8 @@ export function inLayer<T>(name: string, body: () => T): T {
 }
 
 export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options> {
-  const { name } = definition;
-  registry.add(name);
+  const { name, inputs, output, cost } = definition;
+  registry.set(name, { inputs, output, cost });
   return {
     name,
     apply(inputs, options) {
@@ -75,10 +92,11 @@ export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options
         options,
       );
       const output = Tensor.empty(device, shape, 'f32', name);
-      definition.forward(inputs, options, output);
-      record(name, output, inputs, (grad) =>
-        definition.gradient({ grad, inputs, output, options, needs: inputs.map(requiresGrad) }),
-      );
+      const saved = definition.forward(inputs, options, output) ?? [];
+      record(name, output, inputs, (grad) => {
+        const needs = inputs.map(requiresGrad);
+        return definition.gradient({ grad, inputs, output, saved, options, needs });
+      });
       observer?.(name, layers.join('.'), output);
       return output;
     },

@@ -87,6 +87,9 @@ function meanScale(name: string, shape: Shape, axis: number | null): number {
 
 export const sumOp = defineOp<ReduceOptions>({
   name: 'sum',
+  inputs: 'x [...]',
+  output: '[...] without the axis, or []',
+  cost: 'N',
   shape: ([x], options) => reducedShape('sum', x!, options),
   forward: ([x], { axis }, output) =>
     reduceInto(x!, split('sum', x!.shape, axis), false, 1, output),
@@ -97,6 +100,9 @@ export const sumOp = defineOp<ReduceOptions>({
 
 export const meanOp = defineOp<ReduceOptions>({
   name: 'mean',
+  inputs: 'x [...]',
+  output: '[...] without the axis, or []',
+  cost: 'N',
   shape: ([x], options) => {
     meanScale('mean', x!, options.axis);
     return reducedShape('mean', x!, options);
@@ -112,6 +118,9 @@ export const meanOp = defineOp<ReduceOptions>({
 
 export const maxOp = defineOp<ReduceOptions>({
   name: 'max',
+  inputs: 'x [...]',
+  output: '[...] without the axis, or []',
+  cost: 'N',
   shape: ([x], options) => {
     meanScale('max', x!, options.axis);
     return reducedShape('max', x!, options);

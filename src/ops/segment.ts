@@ -114,6 +114,9 @@ function spread(g: Tensor, weights: Tensor | null, segments: Segments, mean: boo
 
 export const segmentSoftmaxOp = defineOp<SegmentOptions>({
   name: 'segment-softmax',
+  inputs: 'x [total, K]',
+  output: '[total, K]',
+  cost: '4·total·K',
   shape([x], { segments }) {
     checkRows('segment-softmax', x!, segments);
     return x!;
@@ -141,6 +144,9 @@ export const segmentSoftmaxOp = defineOp<SegmentOptions>({
 function defineSegmentSum(name: string, mean: boolean) {
   return defineOp<SegmentOptions>({
     name,
+    inputs: 'x [total, d]',
+    output: '[B, d]',
+    cost: 'total·d',
     shape([x], { segments }) {
       checkRows(name, x!, segments);
       return [segments.count, x![1]!];
@@ -155,6 +161,9 @@ export const segmentMeanOp = defineSegmentSum('segment-mean', true);
 
 export const segmentWeightedSumOp = defineOp<SegmentOptions>({
   name: 'segment-weighted-sum',
+  inputs: 'x [total, d], weights [total, 1]',
+  output: '[B, d]',
+  cost: '2·total·d',
   shape([x, weights], { segments }) {
     checkRows('segment-weighted-sum', x!, segments);
     if (weights!.length !== 2 || weights![0] !== x![0] || weights![1] !== 1) {

@@ -22,6 +22,9 @@ function run(entry: string, log: boolean, like: Tensor, buffers: Record<string, 
 function defineSoftmax(name: string, logarithm: boolean) {
   return defineOp<Record<string, never>>({
     name,
+    inputs: 'x [..., n]',
+    output: '[..., n]',
+    cost: '4·N',
     shape([x]) {
       if (x!.length === 0) throw shapeError(name, 'at least one dimension', formatShape(x!));
       return x!;

@@ -50,6 +50,9 @@ function defineUnary<O extends Partial<Affine>>(name: (typeof UNARY_FUNCTIONS)[n
   const op = UNARY_FUNCTIONS.indexOf(name);
   return defineOp<O>({
     name,
+    inputs: 'x [...]',
+    output: '[...]',
+    cost: 'N',
     shape: ([x]) => x!,
     forward: ([x], options, output) => run('forward', op, x!, null, output, options),
     gradient({ grad, inputs: [x], options }) {

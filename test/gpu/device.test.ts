@@ -149,7 +149,7 @@ describe('errors', () => {
     await expectError(
       () => Tensor.empty(device, [size]),
       'tensor-too-large',
-      /is larger than the .* that this adapter binds at once[\s\S]*--gene-regime chunks/,
+      /is larger than the .* that this adapter can hold in one buffer[\s\S]*--gene-regime chunks/,
     );
   });
 });

@@ -37,6 +37,8 @@ export interface Proof<Options, Json> {
   floor?: number;
   /** Relative to each value instead, for functions that span many powers of ten. */
   elementwise?: boolean;
+  /** Inputs in which the operation is linear (the others held fixed): ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ is checked for each. */
+  linearIn?: readonly number[];
 }
 
 interface Values {
@@ -130,6 +132,31 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
               wrong.push(
                 `gradient ${input}, ${label}: ${found} along a direction, expected ${slope}`,
               );
+            }
+          }
+        }
+        expect(wrong).toEqual([]);
+      });
+
+      it.skipIf(!proof.linearIn)('and its gradient are adjoint', async () => {
+        const device = await open();
+        const wrong: string[] = [];
+        for (const make of samples) {
+          const { label, options, inputs, weights } = make();
+          const { value, grads } = await evaluate(
+            op,
+            device,
+            inputs,
+            toOptions(options, device),
+            weights,
+          );
+          const image = value.data.map((v, i) => v * weights[i]!);
+          const expected = image.reduce((total, v) => total + v, 0);
+          for (const input of proof.linearIn ?? []) {
+            const found = dot(grads[input]!.data, inputs[input]!.data);
+            const allowed = tolerance * norm(image) + floor * Math.sqrt(image.length);
+            if (!(Math.abs(found - expected) <= allowed)) {
+              wrong.push(`input ${input}, ${label}: ⟨x, Aᵀ y⟩ is ${found}, ⟨A x, y⟩ ${expected}`);
             }
           }
         }
@@ -244,7 +271,7 @@ interface Allowance {
   readonly elementwise?: boolean;
 }
 
-function compare(found: Expected, expected: Expected, allowance: Allowance): string | null {
+export function compare(found: Expected, expected: Expected, allowance: Allowance): string | null {
   if (found.shape.join() !== expected.shape.join()) {
     return `shape [${found.shape}], expected [${expected.shape}]`;
   }
@@ -275,7 +302,7 @@ export function difference(
   return `element ${worst} is ${found[worst]}, expected ${expected[worst]}: ${most.toPrecision(2)} times the allowed error`;
 }
 
-function floats({ shape, data }: { shape: Shape; data: unknown }): Values {
+export function floats({ shape, data }: { shape: Shape; data: unknown }): Values {
   if (data instanceof Float32Array) return { shape, data };
   throw new Error('a golden tensor is not float32');
 }

@@ -6,9 +6,9 @@
  */
 import { parseSafetensors, type Safetensor } from '../../src/data/safetensors.ts';
 
-export type GoldenKind = 'ops' | 'parity';
+export type GoldenKind = 'ops' | 'layers' | 'parity';
 
-/** One sample of an op; every string is a key of `Golden.tensors`. */
+/** One sample of an op or a layer; every string is a key of `Golden.tensors`. */
 interface GoldenCase {
   readonly name: string;
   /** In the op's argument order; an optional trailing input (a bias) may be missing. */
@@ -20,6 +20,14 @@ interface GoldenCase {
   readonly gradOutput: string | null;
   /** Vector-Jacobian products, one per input; null where there is none. */
   readonly grads: readonly (string | null)[];
+  /** Layers only, from here on: whether the layer was in training mode. */
+  readonly training?: boolean;
+  /** State dict before the call, by its names. */
+  readonly state?: Readonly<Record<string, string>>;
+  /** Gradients of the parameters, by their names; those without a gradient are missing. */
+  readonly stateGrads?: Readonly<Record<string, string>>;
+  /** Buffers after the call, by their names. */
+  readonly buffersAfter?: Readonly<Record<string, string>>;
 }
 
 export interface Golden {
@@ -33,6 +41,10 @@ export interface Golden {
 
 const FILES: Record<GoldenKind, Record<string, () => Promise<string>>> = {
   ops: import.meta.glob<string>('./ops/*.safetensors', { query: '?url&inline', import: 'default' }),
+  layers: import.meta.glob<string>('./layers/*.safetensors', {
+    query: '?url&inline',
+    import: 'default',
+  }),
   parity: import.meta.glob<string>('./parity/*.safetensors', {
     query: '?url&inline',
     import: 'default',
@@ -53,7 +65,7 @@ export async function loadGolden(kind: GoldenKind, name: string): Promise<Golden
   if (!url) {
     throw new Error(
       `No golden ${file} in test/reference; there are: ${listGoldens(kind).join(', ')}. ` +
-        'What to do: add its cases to op_cases.py and run make_goldens.py.',
+        'What to do: add its cases to golden_ops/ or golden_layers/ and run make_goldens.py.',
     );
   }
   const response = await fetch(await url());
