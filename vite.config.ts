@@ -59,7 +59,7 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'node',
             include: ['test/**/*.test.ts'],
-            exclude: ['test/**/*.browser.test.ts', 'test/ops/coverage.node.test.ts'],
+            exclude: ['test/**/*.browser.test.ts'],
             pool: 'forks',
             isolate: false,
           },
@@ -71,7 +71,7 @@ export default defineConfig(({ mode }) => {
                 test: {
                   name: 'swiftshader',
                   include: SWIFTSHADER_SUBSET,
-                  exclude: ['test/**/*.browser.test.ts', 'test/ops/coverage.node.test.ts'],
+                  exclude: ['test/**/*.{browser,node}.test.ts'],
                   pool: 'forks' as const,
                   isolate: false,
                   env: { HISTOGRAD_ADAPTER: 'swiftshader' },
