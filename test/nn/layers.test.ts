@@ -1,4 +1,6 @@
+import { AttentionPool } from '../../src/nn/attention-pool.ts';
 import { LayerNorm, Linear } from '../../src/nn/layers.ts';
+import { Segments } from '../../src/tensor/segments.ts';
 import { proveLayer } from './prove-layer.ts';
 
 proveLayer({
@@ -11,4 +13,20 @@ proveLayer({
   layer: LayerNorm,
   make: (init, options: { width: number; eps: number }) =>
     new LayerNorm(init, options.width, options.eps),
+});
+
+interface PoolOptions {
+  inputs: number;
+  hidden: number;
+  gated: boolean;
+  offsets: number[];
+}
+
+proveLayer({
+  layer: AttentionPool,
+  make: (init, { inputs, hidden, gated }: PoolOptions) =>
+    new AttentionPool(init, { inputs, hidden, gated, dropout: 0 }),
+  call(layer, [x], { offsets }) {
+    return layer.forward(x!, new Segments(x!.device, offsets)).pooled;
+  },
 });

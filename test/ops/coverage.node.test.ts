@@ -1,55 +1,52 @@
-/** No operation without its proofs, no kernel that nothing runs, no kernel without its contract. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** No operation and no layer without its proofs, no kernel that nothing runs, no kernel without its contract. */
 import { describe, expect, it } from 'vitest';
-import { type Op, opNames } from '../../src/ops/op.ts';
+import { Module } from '../../src/nn/module.ts';
+import { opNames } from '../../src/ops/op.ts';
 import { listGoldens } from '../reference/goldens.ts';
+import { exportedOps, layerModules, opProofs, readAll } from './inventory.ts';
 
-const root = new URL('../../', import.meta.url);
-
-/** Files below a folder of the project, by path from the folder. */
-function readAll(folder: string, ending: string): Map<string, string> {
-  const base = new URL(`${folder}/`, root);
-  const names = readdirSync(base, { recursive: true, encoding: 'utf8' });
-  return new Map(
-    names
-      .filter((name) => name.endsWith(ending))
-      .map((name) => [name.replaceAll('\\', '/'), readFileSync(new URL(name, base), 'utf8')]),
-  );
-}
-
-const modules = import.meta.glob<Record<string, unknown>>('../../src/ops/*.ts', { eager: true });
-
-/** The operations that src/ops exports, by the name of the export. */
-function exportedOps(): Map<string, string> {
-  const isOp = (value: unknown): value is Op<unknown> =>
-    typeof value === 'object' && value !== null && 'apply' in value && 'name' in value;
-  const ops = new Map<string, string>();
-  for (const module of Object.values(modules)) {
-    for (const [key, value] of Object.entries(module)) if (isOp(value)) ops.set(key, value.name);
-  }
-  return ops;
-}
+const tests = [...readAll('test', '.test.ts').values()];
+/** Named in a proof: compositions of operations, and goldens that are spelt differently. */
+const named = (name: string) => tests.some((text) => text.includes(`: '${name}'`));
 
 describe('every operation', () => {
   const ops = exportedOps();
-  const tests = [...readAll('test/ops', '.test.ts').values()];
-  const proven = new Set<string | undefined>();
-  for (const text of tests) {
-    for (const [, op] of text.matchAll(/\bproveOp(?:<[^(]*>)?\(\{\s*op: (\w+)/g)) {
-      proven.add(ops.get(op!));
-    }
-  }
+  const proofs = opProofs();
+  const proven = new Set(ops.filter(({ key }) => proofs.has(key)).map(({ name }) => name));
 
   it('is exported, and proven in test/ops (where a missing golden fails the proof)', () => {
-    expect(ops.size).toBeGreaterThan(25);
+    expect(ops.length).toBeGreaterThan(25);
     expect(opNames().filter((name) => !proven.has(name))).toEqual([]);
   });
 
   it('whose golden there is, is compared with it', () => {
     const others = listGoldens('ops').filter((name) => !proven.has(name) && name !== 'random');
-    // Named in a proof: compositions of operations, and goldens that are spelt differently.
-    const used = (name: string) => tests.some((text) => text.includes(`: '${name}'`));
-    expect(others.filter((name) => !used(name))).toEqual([]);
+    expect(others.filter((name) => !named(name))).toEqual([]);
+  });
+});
+
+describe('every layer', () => {
+  const layers = Object.values(layerModules).flatMap((module) =>
+    Object.values(module).filter(
+      (value): value is typeof Module =>
+        typeof value === 'function' && value.prototype instanceof Module,
+    ),
+  );
+
+  it('is compared with PyTorch', () => {
+    expect(layers.length).toBeGreaterThan(2);
+    const proven = (name: string) =>
+      tests.some((text) =>
+        new RegExp(`proveLayer(?:<[^(]*>)?\\(\\{\\s*layer: ${name}\\b`).test(text),
+      );
+    const missing = layers.map(({ name }) => name).filter((name) => !proven(name));
+    // Random: proven through its operation, dropout, and in test/nn/module.test.ts.
+    expect(missing.filter((name) => name !== 'Dropout')).toEqual([]);
+  });
+
+  it('whose golden there is, is compared with it', () => {
+    const names = new Set(layers.map(({ name }) => name));
+    expect(listGoldens('layers').filter((name) => !names.has(name) && !named(name))).toEqual([]);
   });
 });
 

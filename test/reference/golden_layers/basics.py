@@ -2,6 +2,7 @@
 
 import torch
 
+import parity
 from golden_layers.case import Case
 
 
@@ -17,4 +18,12 @@ def layer_norm(r):
         yield Case(torch.nn.LayerNorm(shape[-1], eps), {"x": r.normal(*shape)}, {"width": shape[-1], "eps": eps})
 
 
-GOLDENS = {"Linear": linear, "LayerNorm": layer_norm}
+def attention_pool(r):
+    for gated in (True, False):
+        for offsets in ([0, 1], [0, 7, 8, 21]):
+            options = {"inputs": parity.SIZES["h"], "hidden": parity.SIZES["a"], "gated": gated, "offsets": offsets}
+            x = {"x": r.normal(offsets[-1], options["inputs"])}
+            yield Case(parity.Attention(gated), x, options, call=lambda m, x, offsets=offsets: m(x, offsets)[0])
+
+
+GOLDENS = {"AttentionPool": attention_pool, "Linear": linear, "LayerNorm": layer_norm}
