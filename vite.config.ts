@@ -27,12 +27,13 @@ const SWIFTSHADER_SUBSET = [
 
 export default defineConfig(({ mode }) => {
   const browser = mode === 'browser';
+  const bench = mode === 'bench';
   return {
     plugins: [wgsl()],
     define: { HISTOGRAD_VERSION: JSON.stringify(version) },
     build: {
       target: 'es2023',
-      outDir: browser ? 'dist/browser' : 'dist/node',
+      outDir: browser ? 'dist/browser' : bench ? 'dist/bench' : 'dist/node',
       sourcemap: true,
       minify: false,
       ssr: !browser,
@@ -40,13 +41,15 @@ export default defineConfig(({ mode }) => {
       rollupOptions: browser
         ? { external: ['papaparse', 'h5wasm', 'pickleparser'] }
         : {
-            input: { index: 'src/index.node.ts', cli: 'src/cli/main.ts' },
+            input: bench
+              ? { bench: 'kernels-bench/main.ts' }
+              : { index: 'src/index.node.ts', cli: 'src/cli/main.ts' },
             output: { entryFileNames: '[name].js', format: 'es' },
           },
     },
     // Its package.json points at a CommonJS file that Node cannot load as a module.
     ssr: { noExternal: ['wgsl_reflect'] },
-    resolve: mode === 'node' ? { conditions: ['node', 'import'] } : {},
+    resolve: mode === 'node' || bench ? { conditions: ['node', 'import'] } : {},
     test: {
       // One device at a time: parallel Dawn devices contend for the same two cores.
       fileParallelism: false,

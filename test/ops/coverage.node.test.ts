@@ -52,7 +52,9 @@ describe('every layer', () => {
 
 describe('every kernel', () => {
   const shaders = readAll('shaders', '.wgsl');
-  const sources = [...readAll('src', '.ts').values()];
+  const sources = ['src', 'kernels-bench'].flatMap((folder) => [
+    ...readAll(folder, '.ts').values(),
+  ]);
 
   it('opens with its contract', () => {
     expect(shaders.size).toBeGreaterThan(15);
@@ -60,7 +62,7 @@ describe('every kernel', () => {
     expect(bare.map(([name]) => name)).toEqual([]);
   });
 
-  it('is run by something in src/, entry point by entry point', () => {
+  it('is run by something in src/ or kernels-bench/, entry point by entry point', () => {
     const unreached: string[] = [];
     for (const [name, text] of shaders) {
       const users = sources.filter((source) => source.includes(`shaders/${name}'`));

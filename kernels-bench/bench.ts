@@ -1,0 +1,24 @@
+/** What is measured: one piece of work with the least that it must compute and move. */
+import type { Device } from '../src/gpu/device.ts';
+
+export interface Work {
+  /** Records the work once; the caller opens a scope around it and waits. */
+  run(): void;
+  dispose(): void;
+}
+
+export interface Bench {
+  /** Names the same work among the peers. */
+  readonly id: string;
+  /** For people: operation and shape. */
+  readonly name: string;
+  /** Floating-point operations. */
+  readonly flops: number;
+  /** Bytes that must cross memory at least once: inputs read, results written. */
+  readonly bytes: number;
+  /** Belongs to `--quick`. */
+  readonly quick: boolean;
+  prepare(device: Device): Work;
+}
+
+export const FLOAT = 4;

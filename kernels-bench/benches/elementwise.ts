@@ -1,0 +1,97 @@
+/** Bandwidth-bound operations. */
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backwardFrom } from '../../src/autograd/tape.ts';
+import type { Device } from '../../src/gpu/device.ts';
+import { add } from '../../src/ops/binary.ts';
+import { layerNorm } from '../../src/ops/layer-norm.ts';
+import { sum } from '../../src/ops/reduce.ts';
+import { softmax } from '../../src/ops/softmax.ts';
+import { gelu } from '../../src/ops/unary.ts';
+import type { Shape, Tensor } from '../../src/tensor/tensor.ts';
+import { type Bench, FLOAT } from '../bench.ts';
+import { disposeAll, random } from './tensors.ts';
+
+interface Description {
+  id: string;
+  name: string;
+  shapes: readonly Shape[];
+  flops: number;
+  bytes: number;
+}
+
+function operation(d: Description, run: (inputs: readonly Tensor[]) => unknown): Bench {
+  return {
+    ...d,
+    quick: true,
+    prepare(device: Device) {
+      const inputs = d.shapes.map((shape, i) => random(device, shape, i + 1));
+      return { run: () => void run(inputs), dispose: () => disposeAll(...inputs) };
+    },
+  };
+}
+
+const ROWS: Shape = [4096, 1024];
+const N = 4096 * 1024;
+const LARGE = 2 ** 24;
+const WIDTH: Shape = [1024];
+
+export const elementwiseBenches: readonly Bench[] = [
+  operation(
+    {
+      id: 'add',
+      name: 'add 16 M',
+      shapes: [[LARGE], [LARGE]],
+      flops: LARGE,
+      bytes: 3 * FLOAT * LARGE,
+    },
+    ([a, b]) => add(a!, b!),
+  ),
+  operation(
+    { id: 'sum', name: 'sum of 16 M', shapes: [[LARGE]], flops: LARGE, bytes: FLOAT * LARGE },
+    ([x]) => sum(x!),
+  ),
+  operation(
+    { id: 'gelu', name: 'GELU 4096 x 1024', shapes: [ROWS], flops: 10 * N, bytes: 2 * FLOAT * N },
+    ([x]) => gelu(x!),
+  ),
+  operation(
+    {
+      id: 'softmax',
+      name: 'softmax 4096 x 1024',
+      shapes: [ROWS],
+      flops: 4 * N,
+      bytes: 2 * FLOAT * N,
+    },
+    ([x]) => softmax(x!),
+  ),
+  operation(
+    {
+      id: 'layer-norm',
+      name: 'LayerNorm 4096 x 1024',
+      shapes: [ROWS, WIDTH, WIDTH],
+      flops: 7 * N,
+      bytes: 2 * FLOAT * N,
+    },
+    ([x, weight, bias]) => layerNorm(x!, weight!, bias!),
+  ),
+  {
+    id: 'layer-norm-both',
+    name: 'LayerNorm 4096 x 1024, forward and backward',
+    quick: true,
+    flops: 20 * N,
+    bytes: 6 * FLOAT * N,
+    prepare(device) {
+      const [x, weight, bias] = [ROWS, WIDTH, WIDTH].map((shape, i) =>
+        Parameter.of(random(device, shape, i + 1)),
+      ) as [Parameter, Parameter, Parameter];
+      const seed = random(device, ROWS, 9);
+      return {
+        run() {
+          backwardFrom(layerNorm(x, weight, bias), seed);
+          for (const parameter of [x, weight, bias]) parameter.grad = null;
+        },
+        dispose: () => disposeAll(x, weight, bias, seed),
+      };
+    },
+  },
+];

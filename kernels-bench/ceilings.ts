@@ -1,0 +1,72 @@
+/** The rates that nothing on this adapter can exceed. */
+import { max } from 'simple-statistics';
+import code from '../shaders/ceilings.wgsl';
+import type { Device } from '../src/gpu/device.ts';
+import { defineKernel } from '../src/gpu/kernel.ts';
+import { elementwisePlan } from '../src/tensor/grid.ts';
+import { Tensor } from '../src/tensor/tensor.ts';
+import { FLOAT } from './bench.ts';
+
+const kernel = defineKernel('ceilings', code);
+
+export interface Ceilings {
+  /** Float32 multiply-adds in registers, operations per second. */
+  readonly flops: number;
+  /** Bytes per second read plus written: the faster of a buffer copy and a copying kernel. */
+  readonly bandwidth: number;
+}
+
+export async function measureCeilings(device: Device): Promise<Ceilings> {
+  return { flops: await flops(device), bandwidth: await bandwidth(device) };
+}
+
+async function flops(device: Device): Promise<number> {
+  const workgroup = device.class === 'cpu' ? 8 : 256;
+  const groups = device.class === 'cpu' ? 256 : 16384;
+  const steps = device.class === 'cpu' ? 16384 : 8192;
+  const out = Tensor.empty(device, [groups * workgroup, 4]);
+  const run = () =>
+    device.run(kernel, 'flops', {
+      buffers: { source: out.buffer, out: out.buffer },
+      params: { steps, vecs: 0, seed: 0.5 },
+      overrides: { WORKGROUP: workgroup },
+      groups,
+    });
+  const best = await shortest(device, run);
+  out.dispose();
+  return (2 * 4 * 8 * steps * groups * workgroup) / best;
+}
+
+async function bandwidth(device: Device): Promise<number> {
+  const count = Math.min(2 ** 26, device.bindingBytes / FLOAT);
+  const x = Tensor.zeros(device, [count]);
+  const y = Tensor.empty(device, [count]);
+  const copy = () => device.copy(x.buffer, y.buffer, FLOAT * count);
+  const plan = elementwisePlan(device, count);
+  const walk = () =>
+    device.run(kernel, 'copy', {
+      buffers: { source: x.buffer, out: y.buffer },
+      params: { steps: 0, vecs: count / 4, seed: 0 },
+      ...plan,
+    });
+  const best = Math.min(await shortest(device, copy), await shortest(device, walk));
+  x.dispose();
+  y.dispose();
+  return (2 * FLOAT * count) / best;
+}
+
+/** The shortest of several runs, in seconds: a ceiling is what was reached once. */
+async function shortest(device: Device, run: () => void): Promise<number> {
+  run();
+  await device.sync();
+  const rates = [];
+  for (let i = 0; i < 7; i++) {
+    const gpu = await device.time(run);
+    const start = performance.now();
+    run();
+    await device.sync();
+    rates.push(1000 / (performance.now() - start));
+    if (gpu) rates.push(1 / gpu);
+  }
+  return 1 / max(rates);
+}

@@ -1,0 +1,68 @@
+/** The results of one `npm run bench`, as stored. */
+import { z } from 'zod';
+import { HistogradError } from '../src/errors.ts';
+
+const timing = z.object({
+  /** Seconds per run: median and quartiles over the rounds. */
+  median: z.number(),
+  quartiles: z.tuple([z.number(), z.number()]),
+  rounds: z.number(),
+  /** Runs per round, between two waits. */
+  runs: z.number(),
+  /** The first run, with compilation; seconds. */
+  first: z.number(),
+  /** Median GPU time per run by timestamps; null where there are none. */
+  gpu: z.number().nullable(),
+});
+
+const benchResult = z.object({
+  id: z.string(),
+  name: z.string(),
+  flops: z.number(),
+  bytes: z.number(),
+  timing,
+  peers: z.record(z.string(), timing),
+  dispatches: z.number(),
+  submissions: z.number(),
+  liveBytes: z.number(),
+  peakBytes: z.number(),
+  liveBytesFlat: z.boolean(),
+});
+
+const run = z.object({
+  environment: z.record(z.string(), z.string()),
+  tuning: z.enum(['cpu', 'gpu']),
+  ceilings: z.object({ flops: z.number(), bandwidth: z.number() }),
+  results: z.array(benchResult),
+});
+
+export type Timing = z.infer<typeof timing>;
+export type BenchResult = z.infer<typeof benchResult>;
+export type Run = z.infer<typeof run>;
+
+/** @throws HistogradError `bench-file` when the text is no result of this command */
+export function parseRun(text: string, file: string): Run {
+  try {
+    return run.parse(JSON.parse(text));
+  } catch (cause) {
+    const problem = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw new HistogradError(
+      'bench-file',
+      `${file} is not a result of npm run bench: ${problem}`,
+      'Give a file of kernels-bench/results/.',
+    );
+  }
+}
+
+/** The least time this work can take on an adapter with these ceilings, in seconds. */
+export function floorOf({ flops, bytes }: BenchResult, ceilings: Run['ceilings']): number {
+  return Math.max(flops / ceilings.flops, bytes / ceilings.bandwidth);
+}
+
+/** Which of the two ceilings the floor is. */
+export function boundBy(
+  { flops, bytes }: BenchResult,
+  ceilings: Run['ceilings'],
+): 'compute' | 'memory' {
+  return flops / ceilings.flops > bytes / ceilings.bandwidth ? 'compute' : 'memory';
+}

@@ -1,0 +1,52 @@
+// The two ceilings of an adapter, as kernels: multiply-adds that never leave the registers, and a copy.
+//
+// flops   each thread runs `steps` rounds of 8 independent vec4 chains of fma; 64 operations per step and
+//         component pair, 2 * 4 * 8 per round. The result is stored so that nothing can be left out.
+// copy    each thread copies VECS vec4s, a workgroup's lying together, neighbours by neighbouring threads.
+// Grid    one-dimensional workgroups of WORKGROUP threads, folded by the host.
+import package::shared::grid::Invocation;
+import package::shared::grid::group_index;
+
+override WORKGROUP: u32 = 256u;
+override VECS: u32 = 1u;
+
+struct Params { steps: u32, vecs: u32, seed: f32 }
+
+@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn flops(at: Invocation) {
+  let thread = group_index(at) * WORKGROUP + at.thread;
+  let factor = vec4<f32>(params.seed);
+  let shift = vec4<f32>(1.0 - params.seed);
+  var a = vec4<f32>(f32(thread));
+  var b = a + 1.0;
+  var c = a + 2.0;
+  var d = a + 3.0;
+  var e = a + 4.0;
+  var f = a + 5.0;
+  var g = a + 6.0;
+  var h = a + 7.0;
+  for (var step = 0u; step < params.steps; step++) {
+    a = fma(a, factor, shift);
+    b = fma(b, factor, shift);
+    c = fma(c, factor, shift);
+    d = fma(d, factor, shift);
+    e = fma(e, factor, shift);
+    f = fma(f, factor, shift);
+    g = fma(g, factor, shift);
+    h = fma(h, factor, shift);
+  }
+  out[thread] = ((a + b) + (c + d)) + ((e + f) + (g + h));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn copy(at: Invocation) {
+  let first = group_index(at) * WORKGROUP * VECS + at.thread;
+  for (var i = 0u; i < VECS; i++) {
+    let at_vec = first + i * WORKGROUP;
+    if (at_vec < params.vecs) { out[at_vec] = source[at_vec]; }
+  }
+}
