@@ -18,16 +18,19 @@ if (process.env.VITEST) {
 }
 
 /** Tests that run on every adapter and in the browser; the others need Node or are slow. */
-const ENGINE_TESTS = ['test/{gpu,tensor,autograd,ops,nn,optim,models}/**/*.test.ts'];
+const ENGINE_TESTS = ['test/{gpu,tensor,autograd,ops,nn,optim,unsupervised,models}/**/*.test.ts'];
 /** The embedded driver is slow and has neither files nor trained models to add: it runs the engine. */
 const SWIFTSHADER_SUBSET = [
-  'test/{gpu,tensor,autograd,ops}/**/*.test.ts',
+  'test/{gpu,tensor,autograd,ops,nn,optim,unsupervised}/**/*.test.ts',
   'test/models/parity.test.ts',
 ];
 
 export default defineConfig(({ mode }) => {
   const browser = mode === 'browser';
   const bench = mode === 'bench';
+  const input: Record<string, string> = bench
+    ? { bench: 'kernels-bench/main.ts' }
+    : { index: 'src/index.node.ts', cli: 'src/cli/main.ts' };
   return {
     plugins: [wgsl()],
     define: { HISTOGRAD_VERSION: JSON.stringify(version) },
@@ -41,9 +44,7 @@ export default defineConfig(({ mode }) => {
       rollupOptions: browser
         ? { external: ['papaparse', 'h5wasm', 'pickleparser'] }
         : {
-            input: bench
-              ? { bench: 'kernels-bench/main.ts' }
-              : { index: 'src/index.node.ts', cli: 'src/cli/main.ts' },
+            input,
             output: { entryFileNames: '[name].js', format: 'es' },
           },
     },

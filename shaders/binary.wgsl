@@ -1,7 +1,8 @@
 // Two-input arithmetic with broadcasting: out = a (op) b; OP chooses + - * / when the pipeline is made.
 //
 // Layout       `same`: a, b, out of one shape. `broadcast`: out has the shape `dims` (4 dimensions,
-//              leading ones 1), operand strides are 0 along dimensions it is repeated over.
+//              leading ones 1), operand strides are 0 along dimensions it is repeated over; computes
+//              elements `first` .. `first + count - 1` of it, and operand element i is at i - base.
 // Grid         elementwise (see accumulate.wgsl); `broadcast` reads single floats and writes vec4s.
 // Determinism  every element has one writer.
 import package::shared::grid::Invocation;
@@ -11,7 +12,15 @@ override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
 override OP: u32 = 0u; // index in BINARY_FUNCTIONS of src/ops/binary.ts
 
-struct Params { count: u32, dims: vec4<u32>, a_strides: vec4<u32>, b_strides: vec4<u32> }
+struct Params {
+  count: u32,
+  first: u32,
+  a_base: u32,
+  b_base: u32,
+  dims: vec4<u32>,
+  a_strides: vec4<u32>,
+  b_strides: vec4<u32>,
+}
 
 @group(0) @binding(0) var<storage, read> a4: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b4: array<vec4<f32>>;
@@ -58,9 +67,9 @@ fn broadcast(at: Invocation) {
       var p = vec4<f32>(0.0);
       var q = vec4<f32>(1.0);
       for (var e = 0u; e < 4u; e++) {
-        let index = min(4u * i + e, params.count - 1u);
-        p[e] = a[operand_index(index, params.a_strides)];
-        q[e] = b[operand_index(index, params.b_strides)];
+        let index = params.first + min(4u * i + e, params.count - 1u);
+        p[e] = a[operand_index(index, params.a_strides) - params.a_base];
+        q[e] = b[operand_index(index, params.b_strides) - params.b_base];
       }
       out4[i] = combine(p, q);
     }

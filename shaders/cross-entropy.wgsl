@@ -1,5 +1,5 @@
-// Cross-entropy with integer labels, per row: loss = log(sum exp(x)) - x[label].
-// backward: dx = (softmax(x) - onehot(label)) * g * scale, g the gradient of the mean loss.
+// Cross-entropy with integer labels, per row: loss = (log(sum exp(x)) - x[label]) * scale.
+// backward: dx = (softmax(x) - onehot(label)) * g * scale, g the gradient of the sum of these.
 //
 // Layout       x, out of backward: [rows, n] contiguous float32; labels: u32 [rows]; out of forward: [rows].
 // Grid         rows of threads, see shared/row_reduce.wgsl.
@@ -40,7 +40,7 @@ fn forward(at: Invocation) {
   let row = min(index, params.rows - 1u);
   let e = exponentials(row * params.n, at);
   if (index < params.rows && row_lane(at) == 0u) {
-    out[row] = e.x + log(e.y) - x[row * params.n + labels[row]];
+    out[row] = (e.x + log(e.y) - x[row * params.n + labels[row]]) * params.scale;
   }
 }
 

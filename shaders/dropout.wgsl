@@ -11,7 +11,7 @@ import package::shared::philox::philox_uniform;
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
 
-struct Params { seed: vec2<u32>, offset: u32, vecs: u32, p: f32 }
+struct Params { seed: vec2<u32>, offset: u32, first: u32, vecs: u32, p: f32 } // first: vec4s before those bound
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4<f32>>;
@@ -23,7 +23,7 @@ fn apply(at: Invocation) {
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
-      let u = philox_uniform(params.seed, params.offset, i);
+      let u = philox_uniform(params.seed, params.offset, params.first + i);
       out[i] = select(vec4<f32>(0.0), x[i] * (1.0 / (1.0 - params.p)), u >= vec4<f32>(params.p));
     }
   }

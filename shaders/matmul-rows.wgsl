@@ -2,18 +2,35 @@
 // missing: each thread owns 4 columns and 8 rows of C. The address of A is the same for all threads, so
 // that it is loaded once; B is read exactly once per block of 8 rows.
 //
-// Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32, batch after batch (`*_batch`: elements per
-//              batch, 0 to repeat). TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N].
+// Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32. Each begins at `*_start`, its stored rows
+//              are `*_row` elements apart, the matrices of a batch `*_batch` (0: one for all).
+//              TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N] from `bias_start`.
+//              accumulate: C += (products cut along K).
 // Grid         x: blocks of 4 * WORKGROUP columns, y: blocks of 8 rows, z: batch.
 // Host         M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
-// Determinism  K is walked in order; one writer per element.
+// Determinism  K is walked in order; one writer per element of C.
 override WORKGROUP: u32 = 64u;
 override TRANS_A: bool = false;
 override TRANS_B: bool = false;
 override BIAS: bool = false;
 
-struct Params { m: u32, n: u32, k: u32, a_batch: u32, b_batch: u32 }
+struct Params {
+  m: u32,
+  n: u32,
+  k: u32,
+  a_start: u32,
+  a_row: u32,
+  a_batch: u32,
+  b_start: u32,
+  b_row: u32,
+  b_batch: u32,
+  c_start: u32,
+  c_row: u32,
+  c_batch: u32,
+  bias_start: u32,
+  accumulate: u32,
+}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
@@ -23,23 +40,25 @@ struct Params { m: u32, n: u32, k: u32, a_batch: u32, b_batch: u32 }
 
 fn element_a(base: u32, row: u32, k: u32) -> f32 {
   let r = min(row, params.m - 1u);
-  if (TRANS_A) { return a[base + k * params.m + r]; }
-  return a[base + r * params.k + k];
+  if (TRANS_A) { return a[base + k * params.a_row + r]; }
+  return a[base + r * params.a_row + k];
 }
 
 fn element_b(base: u32, k: u32, column: u32) -> f32 {
   let s = min(column, params.n - 1u);
-  if (TRANS_B) { return b[base + s * params.k + k]; }
-  return b[base + k * params.n + s];
+  if (TRANS_B) { return b[base + s * params.b_row + k]; }
+  return b[base + k * params.b_row + s];
 }
 
 fn store(value: vec4<f32>, base: u32, row: u32, column: u32) {
   if (row >= params.m) { return; }
   for (var j = 0u; j < 4u; j++) {
     if (column + j < params.n) {
+      let at = base + row * params.c_row + column + j;
       var out = value[j];
-      if (BIAS) { out += bias[column + j]; }
-      c[base + row * params.n + column + j] = out;
+      if (BIAS) { out += bias[params.bias_start + column + j]; }
+      if (params.accumulate != 0u) { out += c[at]; }
+      c[at] = out;
     }
   }
 }
@@ -51,8 +70,8 @@ fn multiply(
 ) {
   let row = group.y * 8u;
   let column = (group.x * WORKGROUP + lane) * 4u;
-  let a_base = group.z * params.a_batch;
-  let b_base = group.z * params.b_batch;
+  let a_base = params.a_start + group.z * params.a_batch;
+  let b_base = params.b_start + group.z * params.b_batch;
   var c0: vec4<f32>;
   var c1: vec4<f32>;
   var c2: vec4<f32>;
@@ -77,7 +96,7 @@ fn multiply(
     c6 += element_a(a_base, row + 6u, k) * right;
     c7 += element_a(a_base, row + 7u, k) * right;
   }
-  let c_base = group.z * params.m * params.n;
+  let c_base = params.c_start + group.z * params.c_batch;
   store(c0, c_base, row, column);
   store(c1, c_base, row + 1u, column);
   store(c2, c_base, row + 2u, column);

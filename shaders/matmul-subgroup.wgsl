@@ -5,13 +5,16 @@
 //
 // Why          on these drivers a load whose address differs per lane is a scalar load per lane with a branch; a
 //              broadcast is one permute. 2-3x a register tile with uniform loads, 5x a workgroup-memory tile.
-// Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32, batch after batch (`*_batch`: elements per
-//              batch, 0 to repeat). TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N].
-// VEC_A, VEC_B the operand's stored rows are multiples of 4 long: vec4 loads. Else four guarded scalar loads.
+// Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32. Each begins at `*_start`, its stored rows
+//              are `*_row` elements apart, the matrices of a batch `*_batch` (0: one for all).
+//              TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N] from `bias_start`.
+//              accumulate: C += (products cut along K).
+// VEC_A, VEC_B the operand's stored rows begin at multiples of 4, and are as long where M or N runs along them:
+//              vec4 loads. Else four guarded scalar loads.
 // Grid         x: column tiles of 4 * LANES, y: row tiles of 4 * LANES, z: batch. workgroup = LANES = subgroup size.
 // Host         LANES is the device's one subgroup size, 4 or 8; M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
-// Determinism  K is walked in order; one writer per element.
+// Determinism  K is walked in order; one writer per element of C.
 enable subgroups;
 
 override LANES: u32 = 8u;
@@ -21,7 +24,22 @@ override VEC_A: bool = false;
 override VEC_B: bool = false;
 override BIAS: bool = false;
 
-struct Params { m: u32, n: u32, k: u32, a_batch: u32, b_batch: u32 }
+struct Params {
+  m: u32,
+  n: u32,
+  k: u32,
+  a_start: u32,
+  a_row: u32,
+  a_batch: u32,
+  b_start: u32,
+  b_row: u32,
+  b_batch: u32,
+  c_start: u32,
+  c_row: u32,
+  c_batch: u32,
+  bias_start: u32,
+  accumulate: u32,
+}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>;
@@ -53,18 +71,18 @@ fn block_a(base: u32, r: u32, k: u32) -> mat4x4<f32> {
     let count = params.m - row;
     let last = params.k - 1u;
     left = mat4x4<f32>(
-      load_a(base + k * params.m + row, count),
-      load_a(base + min(k + 1u, last) * params.m + row, count),
-      load_a(base + min(k + 2u, last) * params.m + row, count),
-      load_a(base + min(k + 3u, last) * params.m + row, count),
+      load_a(base + k * params.a_row + row, count),
+      load_a(base + min(k + 1u, last) * params.a_row + row, count),
+      load_a(base + min(k + 2u, last) * params.a_row + row, count),
+      load_a(base + min(k + 3u, last) * params.a_row + row, count),
     );
   } else {
     let last = params.m - 1u;
     left = transpose(mat4x4<f32>(
-      load_a(base + min(r, last) * params.k + k, k_left),
-      load_a(base + min(r + 1u, last) * params.k + k, k_left),
-      load_a(base + min(r + 2u, last) * params.k + k, k_left),
-      load_a(base + min(r + 3u, last) * params.k + k, k_left),
+      load_a(base + min(r, last) * params.a_row + k, k_left),
+      load_a(base + min(r + 1u, last) * params.a_row + k, k_left),
+      load_a(base + min(r + 2u, last) * params.a_row + k, k_left),
+      load_a(base + min(r + 3u, last) * params.a_row + k, k_left),
     ));
   }
   return left;
@@ -76,20 +94,20 @@ fn block_b(base: u32, s: u32, k: u32) -> mat4x4<f32> {
     let k_left = params.k - k;
     let last = params.n - 1u;
     return transpose(mat4x4<f32>(
-      load_b(base + min(s, last) * params.k + k, k_left),
-      load_b(base + min(s + 1u, last) * params.k + k, k_left),
-      load_b(base + min(s + 2u, last) * params.k + k, k_left),
-      load_b(base + min(s + 3u, last) * params.k + k, k_left),
+      load_b(base + min(s, last) * params.b_row + k, k_left),
+      load_b(base + min(s + 1u, last) * params.b_row + k, k_left),
+      load_b(base + min(s + 2u, last) * params.b_row + k, k_left),
+      load_b(base + min(s + 3u, last) * params.b_row + k, k_left),
     ));
   }
   let column = min(s, select(params.n - 1u, params.n - 4u, VEC_B));
   let count = params.n - column;
   let last = params.k - 1u;
   return mat4x4<f32>(
-    load_b(base + k * params.n + column, count),
-    load_b(base + min(k + 1u, last) * params.n + column, count),
-    load_b(base + min(k + 2u, last) * params.n + column, count),
-    load_b(base + min(k + 3u, last) * params.n + column, count),
+    load_b(base + k * params.b_row + column, count),
+    load_b(base + min(k + 1u, last) * params.b_row + column, count),
+    load_b(base + min(k + 2u, last) * params.b_row + column, count),
+    load_b(base + min(k + 3u, last) * params.b_row + column, count),
   );
 }
 
@@ -110,8 +128,8 @@ fn multiply(
 ) {
   let row = (group.y * LANES + lane) * 4u;
   let first_column = group.x * LANES * 4u;
-  let a_base = group.z * params.a_batch;
-  let b_base = group.z * params.b_batch;
+  let a_base = params.a_start + group.z * params.a_batch;
+  let b_base = params.b_start + group.z * params.b_batch;
   var c0: mat4x4<f32>;
   var c1: mat4x4<f32>;
   var c2: mat4x4<f32>;
@@ -141,14 +159,16 @@ fn multiply(
   }
   // Through an array and one small loop: 128 stores written out would take longer to compile than all the rest.
   var tile = array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
-  let c_base = group.z * params.m * params.n;
+  let c_base = params.c_start + group.z * params.c_batch;
   for (var e = 0u; e < 16u * LANES; e++) {
     let r = row + (e / 4u) % 4u;
     let s = first_column + 4u * (e / 16u) + e % 4u;
     if (r < params.m && s < params.n) {
+      let at = c_base + r * params.c_row + s;
       var value = tile[e / 16u][(e / 4u) % 4u][e % 4u];
-      if (BIAS) { value += bias[s]; }
-      c[c_base + r * params.n + s] = value;
+      if (BIAS) { value += bias[params.bias_start + s]; }
+      if (params.accumulate != 0u) { value += c[at]; }
+      c[at] = value;
     }
   }
 }

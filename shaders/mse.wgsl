@@ -1,7 +1,8 @@
-// Mean squared error: partial sums of (prediction - target)^2 over runs of `chunk` elements (the host
-// adds them up with reduce.wgsl), and the gradient 2 (prediction - target) * g * scale of the mean.
+// Mean squared error: partial sums of (prediction - target)^2 * scale over runs of `chunk` elements (the host
+// adds them up with reduce.wgsl), and the gradient 2 (prediction - target) * g * scale.
 //
-// Layout       prediction, target, out of backward: `count` contiguous float32; out of forward: one sum per run.
+// Layout       prediction, target, out of backward: `count` contiguous float32; out of forward: one sum per run,
+//              from `first_run` on.
 // Grid         forward: a row of threads (shared/row_reduce.wgsl) per run; backward: elementwise.
 // Determinism  fixed order; no atomics.
 import package::shared::grid::Invocation;
@@ -15,7 +16,7 @@ import package::shared::row_reduce::ROW_THREADS;
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
 
-struct Params { count: u32, chunk: u32, scale: f32 }
+struct Params { count: u32, chunk: u32, first_run: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> prediction: array<f32>;
 @group(0) @binding(1) var<storage, read> target_value: array<f32>;
@@ -37,7 +38,7 @@ fn forward(at: Invocation) {
     squares += d * d;
   }
   squares = row_sum(squares, at.thread);
-  if (start < to && row_lane(at) == 0u) { out[run] = squares; }
+  if (start < to && row_lane(at) == 0u) { out[params.first_run + run] = squares * params.scale; }
 }
 
 @compute @workgroup_size(WORKGROUP)

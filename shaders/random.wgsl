@@ -11,7 +11,14 @@ import package::shared::philox::philox_uniform;
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
 
-struct Params { seed: vec2<u32>, offset: u32, vecs: u32, a: f32, b: f32 } // [a, b) or mean a, deviation b
+struct Params {
+  seed: vec2<u32>,
+  offset: u32,
+  first: u32, // vec4s of the tensor before those bound
+  vecs: u32,
+  a: f32, // [a, b), or mean a and deviation b
+  b: f32,
+}
 
 @group(0) @binding(0) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(1) var<uniform> params: Params;
@@ -22,7 +29,7 @@ fn uniform_fill(at: Invocation) {
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
-      out[i] = params.a + (params.b - params.a) * philox_uniform(params.seed, params.offset, i);
+      out[i] = params.a + (params.b - params.a) * philox_uniform(params.seed, params.offset, params.first + i);
     }
   }
 }
@@ -33,7 +40,7 @@ fn normal_fill(at: Invocation) {
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
-      let words = vec4<f32>(philox_high(params.seed, params.offset, i)) * 5.9604644775390625e-8; // 2^-24
+      let words = vec4<f32>(philox_high(params.seed, params.offset, params.first + i)) * 5.9604644775390625e-8; // 2^-24
       let radius = sqrt(-2.0 * log(words.xz + 2.98023223876953125e-8)); // 2^-25 keeps log away from 0
       let angle = 6.283185307179586 * words.yw;
       let c = cos(angle) * radius;

@@ -2,10 +2,14 @@
 // holds the result of each run of `chunk` elements, times `scale`. The host repeats until one chunk
 // is left, so that long axes use many threads and add up pairwise-like, in a fixed order.
 //
-// Layout       contiguous float32. `rows` is for inner = 1, `columns` for the rest.
+// MODE         0: sum; 1: maximum; 2: how many elements equal y [outer, inner] (the maximum).
+// max_backward dx = dy / count where x equals the maximum y, 0 elsewhere (as torch.amax); dy, y, count [outer, inner].
+// more         `columns` goes on from what out holds, for runs that the host passes slice by slice.
+// Layout       contiguous float32; x, out and y begin at `x_start`, `out_start`, `y_start` of what is bound.
+//              `rows` is for inner = 1, `columns` for the rest.
 // Grid         `rows`: one row of threads (shared/row_reduce.wgsl) per output; `columns`: one thread
-//              per output, so that neighbouring threads read neighbouring columns.
-// max_backward dx = dy / (number of maxima) where x equals the maximum, 0 elsewhere (as torch.amax).
+//              per output, so that neighbouring threads read neighbouring columns; max_backward: one thread per
+//              ELEMENTS of x, with neighbours next to each other.
 // Determinism  fixed order; no atomics.
 import package::shared::grid::Invocation;
 import package::shared::grid::group_index;
@@ -17,16 +21,47 @@ import package::shared::row_reduce::nan_max;
 import package::shared::row_reduce::THREADS_PER_ROW;
 import package::shared::row_reduce::ROW_THREADS;
 
-override MAX: bool = false;
+override MODE: u32 = 0u;
 override WORKGROUP: u32 = 64u;
+override ELEMENTS: u32 = 1u;
 
-struct Params { outer: u32, n: u32, inner: u32, chunk: u32, chunks: u32, scale: f32 }
+struct Params {
+  outer: u32,
+  n: u32,
+  inner: u32,
+  chunk: u32,
+  chunks: u32,
+  scale: f32,
+  x_start: u32,
+  y_start: u32,
+  out_start: u32,
+  more: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> count: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+fn combine(p: f32, q: f32) -> f32 {
+  if (MODE == 1u) { return nan_max(p, q); }
+  return p + q;
+}
+
+// The result of a run with one more of its elements, element `at` of x.
+fn include(result: f32, at: u32, y_at: u32) -> f32 {
+  let value = x[params.x_start + at];
+  if (MODE == 2u) { return result + select(0.0, 1.0, value == y[params.y_start + y_at]); }
+  return combine(result, value);
+}
+
+// What a run starts with: a maximum with a member of the set, which may hold infinities only.
+fn initial(at: u32) -> f32 {
+  if (MODE == 1u) { return x[params.x_start + at]; }
+  return 0.0;
+}
 
 @compute @workgroup_size(ROW_THREADS)
 fn rows(at: Invocation) {
@@ -36,14 +71,12 @@ fn rows(at: Invocation) {
   let begin = (row / params.chunks) * params.n;
   let start = (row % params.chunks) * params.chunk;
   let to = min(start + params.chunk, params.n);
-  var result = 0.0;
-  if (MAX) { result = x[begin + start]; } // a member of the set: it may hold infinities only
+  var result = initial(begin + start);
   for (var j = start + row_lane(at); j < to; j += THREADS_PER_ROW) {
-    let value = x[begin + j];
-    if (MAX) { result = nan_max(result, value); } else { result += value; }
+    result = include(result, begin + j, row / params.chunks);
   }
-  if (MAX) { result = row_max(result, at.thread); } else { result = row_sum(result, at.thread); }
-  if (index < last && row_lane(at) == 0u) { out[index] = result * params.scale; }
+  if (MODE == 1u) { result = row_max(result, at.thread); } else { result = row_sum(result, at.thread); }
+  if (index < last && row_lane(at) == 0u) { out[params.out_start + index] = result * params.scale; }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -55,26 +88,24 @@ fn columns(at: Invocation) {
   let begin = (row / params.chunks) * params.n;
   let start = (row % params.chunks) * params.chunk;
   let to = min(start + params.chunk, params.n);
-  var result = 0.0;
-  if (MAX) { result = x[(begin + start) * params.inner + column]; }
+  let y_at = (row / params.chunks) * params.inner + column;
+  var result = initial((begin + start) * params.inner + column);
   for (var j = start; j < to; j++) {
-    let value = x[(begin + j) * params.inner + column];
-    if (MAX) { result = nan_max(result, value); } else { result += value; }
+    result = include(result, (begin + j) * params.inner + column, y_at);
   }
-  out[index] = result * params.scale;
+  let place = params.out_start + index;
+  if (params.more != 0u) { result = combine(out[place], result); }
+  out[place] = result * params.scale;
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn max_backward(at: Invocation) {
-  let index = group_index(at) * WORKGROUP + at.thread;
-  if (index >= params.outer * params.inner) { return; }
-  let begin = (index / params.inner) * params.n * params.inner + index % params.inner;
-  var ties = 0.0;
-  for (var j = 0u; j < params.n; j++) {
-    if (x[begin + j * params.inner] == y[index]) { ties += 1.0; }
-  }
-  for (var j = 0u; j < params.n; j++) {
-    let i = begin + j * params.inner;
-    out[i] = select(0.0, dy[index] / ties, x[i] == y[index]);
+  let first = group_index(at) * WORKGROUP * ELEMENTS + at.thread;
+  for (var e = 0u; e < ELEMENTS; e++) {
+    let i = first + e * WORKGROUP;
+    if (i >= params.outer * params.n * params.inner) { return; }
+    let o = params.y_start + i / (params.n * params.inner) * params.inner + i % params.inner;
+    let largest = x[params.x_start + i] == y[o];
+    out[params.out_start + i] = select(0.0, dy[o] / count[o], largest);
   }
 }

@@ -9,7 +9,10 @@
 // spread            out[n, c] = w[n] * dy[bag(n), c], MEAN: / length of the bag. The adjoint of `sum` in x.
 // dots              out[n] = sum over c of dy[bag(n), c] * x[n, c]. The adjoint of `sum` in w.
 //
-// Layout       contiguous float32; offsets and row_bag as u32, offsets with one entry more than bags.
+// Layout       contiguous float32; offsets and row_bag as u32, offsets with one entry more than bags. x and out may
+//              be parts of larger tensors: x begins with row `first_row` at `x_start`, dy with that of bag
+//              `first_bag` at `dy_start`, out with what belongs to `first_bag` (sum) or `first_row` (spread,
+//              dots) at `out_start`; w, offsets, row_bag are whole.
 // Grid         softmax: a row of threads (shared/row_reduce.wgsl) per (bag, column); dots: per row n;
 //              sum, spread: one thread per output.
 // Host         offsets ascend from 0 to total; row_bag[n] is the bag of row n.
@@ -28,7 +31,16 @@ override WORKGROUP: u32 = 64u;
 override WEIGHTED: bool = false;
 override MEAN: bool = false;
 
-struct Params { bags: u32, total: u32, d: u32 }
+struct Params {
+  bags: u32, // of them, and of rows, those of this dispatch
+  total: u32,
+  d: u32,
+  first_bag: u32,
+  first_row: u32,
+  x_start: u32,
+  dy_start: u32,
+  out_start: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> y: array<f32>;
@@ -84,38 +96,39 @@ fn sum(at: Invocation) {
   let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.bags * params.d) { return; }
   let column = index % params.d;
-  let start = offsets[index / params.d];
-  let to = offsets[index / params.d + 1u];
+  let bag = params.first_bag + index / params.d;
+  let start = offsets[bag];
+  let to = offsets[bag + 1u];
   var result = 0.0;
   for (var n = start; n < to; n++) {
-    let value = x[n * params.d + column];
+    let value = x[params.x_start + (n - params.first_row) * params.d + column];
     if (WEIGHTED) { result += w[n] * value; } else { result += value; }
   }
   if (MEAN) { result = result / f32(max(to - start, 1u)); }
-  out[index] = result;
+  out[params.out_start + index] = result;
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn spread(at: Invocation) {
   let index = group_index(at) * WORKGROUP + at.thread;
   if (index >= params.total * params.d) { return; }
-  let n = index / params.d;
+  let n = params.first_row + index / params.d;
   let bag = row_bag[n];
-  var value = dy[bag * params.d + index % params.d];
+  var value = dy[params.dy_start + (bag - params.first_bag) * params.d + index % params.d];
   if (WEIGHTED) { value *= w[n]; }
   if (MEAN) { value /= f32(max(offsets[bag + 1u] - offsets[bag], 1u)); }
-  out[index] = value;
+  out[params.out_start + index] = value;
 }
 
 @compute @workgroup_size(ROW_THREADS)
 fn dots(at: Invocation) {
   let index = row_index(at);
   let n = min(index, params.total - 1u);
-  let bag = row_bag[n];
+  let bag = row_bag[params.first_row + n] - params.first_bag;
   var dot = 0.0;
   for (var c = row_lane(at); c < params.d; c += THREADS_PER_ROW) {
-    dot += dy[bag * params.d + c] * x[n * params.d + c];
+    dot += dy[params.dy_start + bag * params.d + c] * x[params.x_start + n * params.d + c];
   }
   dot = row_sum(dot, at.thread);
-  if (index == n && row_lane(at) == 0u) { out[n] = dot; }
+  if (index == n && row_lane(at) == 0u) { out[params.out_start + n] = dot; }
 }

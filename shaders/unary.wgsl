@@ -2,11 +2,20 @@
 //
 // Layout       x, dy, out: the same number of float32, contiguous.
 // Grid         elementwise (see accumulate.wgsl).
-// Precision    GELU is x * Phi(x) with erf by Abramowitz & Stegun 7.1.26 (absolute error 1.5e-7); tanh by
-//              exp(-2|x|), with its series near 0. A NaN stays a NaN (WGSL's max would hide it).
+// Precision    shared/special.wgsl; tanh by exp(-2|x|), with its series near 0. GELU needs the absolute error of erf
+//              only: Abramowitz & Stegun 7.1.26 (1.5e-7). A NaN stays a NaN (WGSL's max would hide it).
 // Determinism  every element has one writer.
 import package::shared::grid::Invocation;
 import package::shared::grid::group_index;
+import package::shared::special::keep_nan;
+import package::shared::special::log4;
+import package::shared::special::log1p4;
+import package::shared::special::expm1_4;
+import package::shared::special::softplus4;
+import package::shared::special::sigmoid4;
+import package::shared::special::erf4;
+import package::shared::special::lgamma4;
+import package::shared::special::digamma4;
 
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
@@ -21,24 +30,36 @@ const LOG = 5u;
 const SQRT = 6u;
 const SQUARE = 7u;
 const AFFINE = 8u;
+const LEAKY_RELU = 9u;
+const GELU_TANH = 10u;
+const SILU = 11u;
+const HARDSWISH = 12u;
+const HARDSIGMOID = 13u;
+const SOFTPLUS = 14u;
+const RSQRT = 15u;
+const POW = 16u;
+const CLAMP = 17u;
+const ABS = 18u;
+const ERF = 19u;
+const LGAMMA = 20u;
+const RECIPROCAL = 21u;
+const LOG1P = 22u;
+const EXPM1 = 23u;
 
-struct Params { vecs: u32, scale: f32, shift: f32 } // scale and shift: AFFINE only
+// a, b: scale and shift of AFFINE, minimum and maximum of CLAMP; a: the slope of LEAKY_RELU, the exponent of POW
+struct Params { vecs: u32, a: f32, b: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// `result`, or the NaN that `v` is: some drivers' exp and log turn one into a number.
-fn keep_nan(v: vec4<f32>, result: vec4<f32>) -> vec4<f32> {
-  return select(result, v, (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
-}
-
-fn erf4(v: vec4<f32>) -> vec4<f32> {
-  let a = abs(v);
+// Phi, the distribution function of the normal distribution.
+fn normal_cdf(v: vec4<f32>) -> vec4<f32> {
+  let a = abs(v) * 0.70710678;
   let t = 1.0 / (1.0 + 0.3275911 * a);
   let poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return sign(v) * (1.0 - poly * exp(-a * a));
+  return 0.5 * (1.0 + sign(v) * (1.0 - poly * exp(-a * a)));
 }
 
 fn tanh4(v: vec4<f32>) -> vec4<f32> {
@@ -52,8 +73,33 @@ fn exp4(v: vec4<f32>) -> vec4<f32> {
   return keep_nan(v, exp(v));
 }
 
-fn sigmoid4(v: vec4<f32>) -> vec4<f32> {
-  return keep_nan(v, 1.0 / (1.0 + exp(-v)));
+// The tanh inside GELU_TANH; beyond 10 it is 1, and cubes could overflow.
+fn gelu_tanh4(v: vec4<f32>) -> vec4<f32> {
+  let c = clamp(v, vec4<f32>(-10.0), vec4<f32>(10.0));
+  return keep_nan(v, tanh4(0.79788456 * c * (1.0 + 0.044715 * c * c)));
+}
+
+fn gelu_tanh_slope(v: vec4<f32>) -> vec4<f32> {
+  let c = clamp(v, vec4<f32>(-10.0), vec4<f32>(10.0));
+  let t = gelu_tanh4(v);
+  return 0.5 * (1.0 + t) + 0.5 * c * (1.0 - t * t) * 0.79788456 * (1.0 + 0.134145 * c * c);
+}
+
+// v^exponent as C's pow: the whole part by squaring, the rest by exp and log (both have one sign, so that 0 and
+// overflow come out right).
+fn power(v: vec4<f32>, exponent: f32) -> vec4<f32> {
+  let whole = clamp(trunc(exponent), -1048576.0, 1048576.0);
+  let part = exponent - trunc(exponent);
+  var result = vec4<f32>(1.0);
+  var base = v;
+  for (var n = u32(abs(whole)); n > 0u; n >>= 1u) {
+    if ((n & 1u) == 1u) { result *= base; }
+    base *= base;
+  }
+  if (whole < 0.0) { result = 1.0 / result; }
+  if (part != 0.0) { result *= exp4(part * log4(v)); }
+  if (exponent == 0.0) { return result; }
+  return keep_nan(v, result);
 }
 
 // Below zero and not NaN, by the bits: a driver may turn select(v, 0, v < 0) into max(v, 0), which loses a NaN.
@@ -61,17 +107,40 @@ fn negative(v: vec4<f32>) -> vec4<bool> {
   return (bitcast<vec4<u32>>(v) ^ vec4<u32>(0x80000000u)) <= vec4<u32>(0x7f800000u);
 }
 
+fn hardsigmoid4(v: vec4<f32>) -> vec4<f32> {
+  return keep_nan(v, clamp(v + 3.0, vec4<f32>(0.0), vec4<f32>(6.0)) / 6.0);
+}
+
+fn inside(v: vec4<f32>, low: f32, high: f32) -> vec4<bool> {
+  return (v >= vec4<f32>(low)) & (v <= vec4<f32>(high));
+}
+
 fn value(v: vec4<f32>) -> vec4<f32> {
   switch (OP) {
     case RELU: { return select(v, vec4<f32>(0.0), negative(v)); }
-    case GELU: { return 0.5 * v * (1.0 + erf4(v * 0.70710678)); }
+    case GELU: { return v * normal_cdf(v); }
     case TANH: { return tanh4(v); }
     case SIGMOID: { return sigmoid4(v); }
     case EXP: { return exp4(v); }
-    case LOG: { return keep_nan(v, log(v)); }
+    case LOG: { return log4(v); }
     case SQRT: { return sqrt(v); }
     case SQUARE: { return v * v; }
-    case AFFINE: { return v * params.scale + params.shift; }
+    case AFFINE: { return v * params.a + params.b; }
+    case LEAKY_RELU: { return select(v, v * params.a, negative(v)); }
+    case GELU_TANH: { return 0.5 * v * (1.0 + gelu_tanh4(v)); }
+    case SILU: { return v * sigmoid4(v); }
+    case HARDSWISH: { return v * hardsigmoid4(v); }
+    case HARDSIGMOID: { return hardsigmoid4(v); }
+    case SOFTPLUS: { return softplus4(v); }
+    case RSQRT: { return 1.0 / sqrt(v); }
+    case POW: { return power(v, params.a); }
+    case CLAMP: { return keep_nan(v, min(max(v, vec4<f32>(params.a)), vec4<f32>(params.b))); }
+    case ABS: { return abs(v); }
+    case ERF: { return erf4(v); }
+    case LGAMMA: { return lgamma4(v); }
+    case RECIPROCAL: { return 1.0 / v; }
+    case LOG1P: { return log1p4(v); }
+    case EXPM1: { return expm1_4(v); }
     default: { return v; }
   }
 }
@@ -79,14 +148,37 @@ fn value(v: vec4<f32>) -> vec4<f32> {
 fn slope(v: vec4<f32>) -> vec4<f32> {
   switch (OP) {
     case RELU: { return select(vec4<f32>(1.0), vec4<f32>(0.0), v <= vec4<f32>(0.0)); }
-    case GELU: { return 0.5 * (1.0 + erf4(v * 0.70710678)) + v * 0.39894228 * exp(-0.5 * v * v); }
+    case GELU: { return normal_cdf(v) + v * 0.39894228 * exp(-0.5 * v * v); }
     case TANH: { let t = tanh4(v); return 1.0 - t * t; }
     case SIGMOID: { let s = sigmoid4(v); return s * (1.0 - s); }
     case EXP: { return exp4(v); }
     case LOG: { return 1.0 / v; }
     case SQRT: { return 0.5 / sqrt(v); }
     case SQUARE: { return 2.0 * v; }
-    case AFFINE: { return vec4<f32>(params.scale); }
+    case AFFINE: { return vec4<f32>(params.a); }
+    case LEAKY_RELU: { return select(vec4<f32>(1.0), vec4<f32>(params.a), v <= vec4<f32>(0.0)); }
+    case GELU_TANH: { return gelu_tanh_slope(v); }
+    case SILU: { let s = sigmoid4(v); return s * (1.0 + v * (1.0 - s)); }
+    case HARDSWISH: {
+      let line = select(v / 3.0 + 0.5, vec4<f32>(1.0), v > vec4<f32>(3.0));
+      return select(line, vec4<f32>(0.0), v < vec4<f32>(-3.0));
+    }
+    case HARDSIGMOID: {
+      return select(vec4<f32>(0.0), vec4<f32>(0.16666667), (v > vec4<f32>(-3.0)) & (v < vec4<f32>(3.0)));
+    }
+    case SOFTPLUS: { return sigmoid4(v); }
+    case RSQRT: { return -0.5 / (v * sqrt(v)); }
+    case POW: {
+      if (params.a == 0.0) { return vec4<f32>(0.0); }
+      return params.a * power(v, params.a - 1.0);
+    }
+    case CLAMP: { return select(vec4<f32>(0.0), vec4<f32>(1.0), inside(v, params.a, params.b)); }
+    case ABS: { return sign(v); }
+    case ERF: { return 1.12837917 * exp4(-v * v); }
+    case LGAMMA: { return digamma4(v); }
+    case RECIPROCAL: { let r = 1.0 / v; return -r * r; }
+    case LOG1P: { return 1.0 / (1.0 + v); }
+    case EXPM1: { return exp4(v); }
     default: { return vec4<f32>(1.0); }
   }
 }

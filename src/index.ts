@@ -38,31 +38,152 @@ export {
 } from './models/model.ts';
 export { createModel, MODEL_KINDS, type ModelKind, modelDefaults } from './models/registry.ts';
 export { RIDGE, Ridge, type RidgeOptions } from './models/ridge.ts';
+export {
+  GELU,
+  Hardsigmoid,
+  Hardswish,
+  LeakyReLU,
+  ReLU,
+  Sigmoid,
+  SiLU,
+  Softmax,
+  Softplus,
+  Tanh,
+} from './nn/activation.ts';
+export {
+  Attention,
+  absoluteOffsetIndex,
+  MultiheadAttention,
+  type MultiheadAttentionOptions,
+  relativePositionIndex,
+  WindowAttention,
+} from './nn/attention.ts';
 export { AttentionPool, type AttentionPoolOptions } from './nn/attention-pool.ts';
+export { BatchNorm1d, BatchNorm2d } from './nn/batch-norm.ts';
+export {
+  Conv2d,
+  type Conv2dLayerOptions,
+  ConvTranspose2d,
+  type ConvTranspose2dLayerOptions,
+} from './nn/conv.ts';
+export { DropPath } from './nn/drop-path.ts';
+export { Embedding } from './nn/embedding.ts';
+export { type NeighbourGraphOptions, neighbourGraph, SageConv } from './nn/graph-sage.ts';
 export { Dropout, type Init, LayerNorm, Linear } from './nn/layers.ts';
+export { LSTM, LSTMCell, type LSTMOptions, type LstmState } from './nn/lstm.ts';
 export { Module, type StateTensor } from './nn/module.ts';
+export { PixelNorm } from './nn/norm.ts';
+export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from './nn/pool.ts';
+export { Flatten, Identity, Upsample } from './nn/resample.ts';
+export { type Layer, Sequential } from './nn/sequential.ts';
+export {
+  type AttentionLayout,
+  type AttentionOptions,
+  attention,
+  type PackedAttentionOptions,
+  packedAttention,
+} from './ops/attention.ts';
+export { BiasIndex } from './ops/attention-bias.ts';
+export { type BatchNormOptions, batchNorm } from './ops/batch-norm.ts';
 export { add, div, mul, sub } from './ops/binary.ts';
+export { channelUnitNorm, pixelNorm } from './ops/channel-norm.ts';
+export { softClipLoss } from './ops/clip-loss.ts';
+export { type ConvTransposeOptions, convTranspose2d } from './ops/conv-transpose2d.ts';
+export { type ConvOptions, conv2d } from './ops/conv2d.ts';
 export { crossEntropy } from './ops/cross-entropy.ts';
+export { dropPath } from './ops/drop-path.ts';
 export { dropout } from './ops/dropout.ts';
+export { embedding } from './ops/embedding.ts';
+export { expand } from './ops/expand.ts';
+export { featureDistance } from './ops/feature-distance.ts';
+export { ganDiscriminatorLoss, ganGeneratorLoss } from './ops/gan-loss.ts';
 export { gatherRows } from './ops/gather-rows.ts';
 export { infoNce } from './ops/info-nce.ts';
 export { l2Normalize } from './ops/l2-normalize.ts';
 export { layerNorm } from './ops/layer-norm.ts';
 export { concat, permute, reshape, slice } from './ops/layout.ts';
+export { linearTopKMean } from './ops/linear-top-k-mean.ts';
+export { lstmCell } from './ops/lstm-cell.ts';
 export { linear, matmul } from './ops/matmul.ts';
+export { type ModulatedConv2dOptions, modulatedConv2d } from './ops/modulated-conv2d.ts';
 export { mse } from './ops/mse.ts';
+export { type PadMode, type PadOptions, pad } from './ops/pad.ts';
+export { pearsonColumns, pearsonLoss } from './ops/pearson-loss.ts';
+export { pixelShift } from './ops/pixel-shift.ts';
+export { bceWithLogits, l1, smoothL1 } from './ops/pointwise-loss.ts';
+export {
+  type AvgPool2dOptions,
+  adaptiveAvgPool2d,
+  adaptiveMaxPool2d,
+  avgPool2d,
+  globalAvgPool2d,
+  type MaxPool2dOptions,
+  maxPool2d,
+} from './ops/pool2d.ts';
 export { max, mean, sum } from './ops/reduce.ts';
+export type { Reduction, ReductionOptions } from './ops/reduction.ts';
+export { type ResizeMode, type ResizeOptions, resize } from './ops/resize.ts';
+export { roll } from './ops/roll.ts';
+export { scatterRows } from './ops/scatter-rows.ts';
 export { segmentMean, segmentSoftmax, segmentSum, segmentWeightedSum } from './ops/segment.ts';
+export { chunk, flatten, split, squeeze, stack, unsqueeze } from './ops/shapes.ts';
+export { softCrossEntropy } from './ops/soft-cross-entropy.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
-export { affine, exp, gelu, log, neg, relu, sigmoid, sqrt, square, tanh } from './ops/unary.ts';
+export { spmm } from './ops/spmm.ts';
+export {
+  activeRows,
+  paddingMask,
+  type TopK,
+  type TopKMeanOptions,
+  topK,
+  topKMask,
+  topKMean,
+} from './ops/top-k.ts';
+export {
+  abs,
+  affine,
+  clamp,
+  erf,
+  exp,
+  expm1,
+  gelu,
+  hardsigmoid,
+  hardswish,
+  leakyRelu,
+  lgamma,
+  log,
+  log1p,
+  neg,
+  pow,
+  reciprocal,
+  relu,
+  rsqrt,
+  sigmoid,
+  silu,
+  softplus,
+  sqrt,
+  square,
+  tanh,
+} from './ops/unary.ts';
+export { type Upfirdn2dOptions, upfirdn2d } from './ops/upfirdn2d.ts';
+export { where } from './ops/where.ts';
+export { windowPartition, windowReverse } from './ops/window-partition.ts';
+export { type ZinbLossOptions, zinbLoss } from './ops/zinb.ts';
+export { Adam, type AdamOptions } from './optim/adam.ts';
 export { AdamW, type AdamWOptions } from './optim/adamw.ts';
+export { clipGradValue } from './optim/clip-value.ts';
+export { Ema } from './optim/ema.ts';
 export { clipGradNorm } from './optim/grad-norm.ts';
+export { decayGroups, type ParameterGroup } from './optim/optimizer.ts';
+export { type PlateauOptions, type PlateauState, ReduceOnPlateau } from './optim/plateau.ts';
 export { type Schedule, scheduleFactor } from './optim/schedule.ts';
+export { Sgd, type SgdOptions } from './optim/sgd.ts';
 export {
   TILE_STATISTICS,
   TILE_STATISTICS_VERSION,
   tileStatistics,
 } from './slides/tile-statistics.ts';
+export { Csr, type CsrData, type Edges } from './tensor/csr.ts';
 export { type Draw, Generator, normal, uniform } from './tensor/random.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { Segments } from './tensor/segments.ts';
@@ -72,3 +193,7 @@ export { type CrossValidation, crossValidate } from './training/cross-validate.t
 export { TRAIN_DEFAULTS, type TrainOptions, type TrainTask } from './training/task.ts';
 export { type TrainResult, train } from './training/train.ts';
 export { parseModel, serializeModel } from './training/trained-model.ts';
+export { type KMeans, type KMeansOptions, kMeans } from './unsupervised/k-means.ts';
+export { type Nmf, type NmfOptions, nmf } from './unsupervised/nmf.ts';
+export { type DistanceMetric, pairwiseDistances } from './unsupervised/pairwise-distances.ts';
+export { type Pca, type PcaOptions, pca } from './unsupervised/pca.ts';

@@ -1,15 +1,28 @@
 /** The devices that tests share: opening one costs a second, and several at once contend. */
 import type { AdapterClass } from '../src/gpu/adapter.ts';
-import { Device } from '../src/gpu/device.ts';
+import { Device, type DeviceOptions } from '../src/gpu/device.ts';
 
-const devices = new Map<AdapterClass | undefined, Promise<Device>>();
+const devices = new Map<string, Promise<Device>>();
+
+function shared(options: DeviceOptions): Promise<Device> {
+  const key = JSON.stringify(options);
+  let device = devices.get(key);
+  if (!device) {
+    device = Device.open(options);
+    devices.set(key, device);
+  }
+  return device;
+}
 
 /** @param tuning run the kernels as tuned for this class of adapter, whatever the adapter is */
 export function testDevice(tuning?: AdapterClass): Promise<Device> {
-  let device = devices.get(tuning);
-  if (!device) {
-    device = Device.open(tuning ? { tuning } : {});
-    devices.set(tuning, device);
-  }
-  return device;
+  return shared(tuning ? { tuning } : {});
+}
+
+/** Elements that one binding spans on `tightDevice`. */
+export const TIGHT = 1024;
+
+/** A device whose bindings are so small that operations on more than `TIGHT` elements must split. */
+export function tightDevice(tuning?: AdapterClass): Promise<Device> {
+  return shared({ ...(tuning && { tuning }), bindingBytes: 4 * TIGHT });
 }

@@ -1,6 +1,14 @@
 import type { Bench } from '../bench.ts';
+import { attentionBenches } from './attention.ts';
+import { convBenches } from './conv2d.ts';
 import { elementwiseBenches } from './elementwise.ts';
 import { matmulBenches } from './matmul.ts';
 import { stepBenches } from './steps.ts';
 
-export const benches: readonly Bench[] = [...matmulBenches, ...elementwiseBenches, ...stepBenches];
+export const benches: readonly Bench[] = [
+  ...matmulBenches,
+  ...convBenches,
+  ...attentionBenches,
+  ...elementwiseBenches,
+  ...stepBenches,
+];

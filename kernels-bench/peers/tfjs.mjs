@@ -106,9 +106,10 @@ export async function open() {
         gradients(layerNorm, dy)([x, w, b]),
       ),
       'conv3x3-forward': operation([images, taps], conv(1, 'same')),
-      'conv3x3-backward': operation([images, taps, images], (x, w, dy) =>
-        gradients(conv(1, 'same'), dy)([x, w]),
-      ),
+      'conv3x3-both': operation([images, taps, images], (x, w, dy) => {
+        const { value, grads } = tf.valueAndGrads(conv(1, 'same'))([x, w], dy);
+        return [value, ...grads];
+      }),
       'conv7x7-forward': operation(
         [
           [8, 224, 224, 3],

@@ -17,6 +17,8 @@ interface Node {
   readonly index: number;
   readonly op: string;
   readonly inputs: readonly Tensor[];
+  /** Of the inputs and, last, the output. */
+  readonly versions: readonly number[];
   readonly gradient: Gradient;
 }
 
@@ -49,7 +51,8 @@ export function record(
   gradient: Gradient,
 ): void {
   if (paused > 0 || !inputs.some(requiresGrad)) return;
-  nodes.set(output, { index: nodeCount++, op, inputs, gradient });
+  const versions = [...inputs, output].map((tensor) => tensor.version);
+  nodes.set(output, { index: nodeCount++, op, inputs, versions, gradient });
 }
 
 /** Adds the gradient of `loss`, a tensor of one element, to `grad` of every parameter it was computed from. */
@@ -73,6 +76,14 @@ export function backwardFrom(result: Tensor, seed: Tensor): void {
       'Give one gradient for every element of the result.',
     );
   }
+  if (seed.device !== result.device || seed.dtype !== result.dtype) {
+    const what = seed.device === result.device ? seed.dtype : `${seed.dtype} on another device`;
+    throw new HistogradError(
+      seed.device === result.device ? 'dtype' : 'device-mismatch',
+      `backwardFrom: expected a seed of ${result.dtype} on the device of the result, found ${what}.`,
+      'Create the seed like the result.',
+    );
+  }
   if (!requiresGrad(result)) {
     throw new HistogradError(
       'no-gradient',
@@ -89,13 +100,29 @@ export function backwardFrom(result: Tensor, seed: Tensor): void {
         const grad = grads.get(output);
         nodes.delete(output);
         spent.add(output);
-        if (grad) scope(() => passOn(node, grad, grads));
+        if (grad) {
+          checkVersions(node, output);
+          scope(() => passOn(node, grad, grads));
+        }
         grads.delete(output);
         grad?.dispose();
       }
     } finally {
       for (const grad of grads.values()) grad.dispose(); // left over when a gradient threw
     }
+  });
+}
+
+/** Values overwritten since the operation would give a gradient of something else. */
+function checkVersions({ op, inputs, versions }: Node, output: Tensor): void {
+  [...inputs, output].forEach((tensor, i) => {
+    if (tensor.disposed || tensor.version === versions[i]) return; // freed: refused where it is used
+    const which = i < inputs.length ? `input ${i}` : 'the result';
+    throw new HistogradError(
+      'modified-in-place',
+      `backward(): ${which} of ${op}, a tensor of shape [${tensor.shape.join(', ')}], was overwritten after ${op} was computed: expected version ${versions[i]}, found version ${tensor.version}.`,
+      'Call backward() before assign() and before the optimiser steps, or compute the loss again.',
+    );
   });
 }
 

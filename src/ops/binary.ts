@@ -1,6 +1,8 @@
 import code from '../../shaders/binary.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
+import type { Binding } from '../gpu/pipelines.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
+import { bindPart, bindSpan, elementParts, halves, type Part, spanFits } from '../tensor/parts.ts';
 import { type Shape, sameShape, Tensor } from '../tensor/tensor.ts';
 import { defineOp, formatShapes, type GradientContext, shapeError } from './op.ts';
 import { reduceSum } from './reduce.ts';
@@ -46,17 +48,88 @@ function broadcastStrides(shape: Shape): number[] {
   return strides;
 }
 
+/** The span [start, count] of an operand that a part of the output needs. */
+function reach(dims: readonly number[], strides: readonly number[], part: Part): [number, number] {
+  const place = (index: number) => {
+    const found = [0, 0, 0, 0];
+    for (let d = 3, rest = index; d >= 0; d--) {
+      found[d] = rest % dims[d]!;
+      rest = Math.floor(rest / dims[d]!);
+    }
+    return found;
+  };
+  const first = place(part.start);
+  const last = place(part.start + part.count - 1);
+  const differs = first.findIndex((i, d) => i !== last[d]);
+  // Where the operand repeats, all that is inside the outermost axis that changes may be needed.
+  if (strides.some((stride, d) => differs >= 0 && d >= differs && stride === 0 && dims[d]! > 1)) {
+    first.fill(0, differs + 1);
+    for (let d = differs + 1; d < 4; d++) last[d] = dims[d]! - 1;
+  }
+  const at = (index: readonly number[]) => index.reduce((sum, i, d) => sum + i * strides[d]!, 0);
+  return [at(first), at(last) - at(first) + 1];
+}
+
 function compute(name: BinaryName, a: Tensor, b: Tensor, output: Tensor): void {
-  const { groups, overrides } = elementwisePlan(a.device, output.size);
-  const same = sameShape(a.shape, b.shape);
-  a.device.run(kernel, same ? 'same' : 'broadcast', {
-    buffers: { a: a.buffer, b: b.buffer, a4: a.buffer, b4: b.buffer, out4: output.buffer },
-    params: {
-      count: output.size,
-      dims: padTo4(output.shape),
-      a_strides: broadcastStrides(a.shape),
-      b_strides: broadcastStrides(b.shape),
-    },
+  const { device, size } = output;
+  if (sameShape(a.shape, b.shape)) {
+    for (const part of elementParts(device, size)) {
+      const buffers = {
+        a4: bindPart(a, part),
+        b4: bindPart(b, part),
+        out4: bindPart(output, part),
+      };
+      dispatch(name, 'same', buffers, output, { count: part.count });
+    }
+    return;
+  }
+  const dims = padTo4(output.shape);
+  const strides = [a, b].map(({ shape }) => broadcastStrides(shape));
+  const broadcast = (part: Part): void => {
+    const spans = strides.map((s) => reach(dims, s, part));
+    const fits =
+      spanFits(output, part.start, part.count) &&
+      [a, b].every((operand, i) => spanFits(operand, ...spans[i]!));
+    if (!fits && part.count > 128) {
+      for (const half of halves(part)) broadcast(half);
+      return;
+    }
+    const [left, right] = [a, b].map((operand, i) => bindSpan(operand, ...spans[i]!));
+    const out4 = bindPart(output, part);
+    const buffers = { a: left!.binding, b: right!.binding, out4 };
+    dispatch(name, 'broadcast', buffers, output, {
+      count: part.count,
+      first: part.start,
+      a_base: spans[0]![0] - left!.start,
+      b_base: spans[1]![0] - right!.start,
+      dims,
+      a_strides: strides[0]!,
+      b_strides: strides[1]!,
+    });
+  };
+  if (size > 0) broadcast({ start: 0, count: size });
+}
+
+const UNUSED = {
+  first: 0,
+  a_base: 0,
+  b_base: 0,
+  dims: [1, 1, 1, 1],
+  a_strides: [0, 0, 0, 0],
+  b_strides: [0, 0, 0, 0],
+};
+
+function dispatch(
+  name: BinaryName,
+  entry: 'same' | 'broadcast',
+  buffers: Readonly<Record<string, Binding>>,
+  { device }: Tensor,
+  params: { count: number } & Partial<typeof UNUSED>,
+): void {
+  const { groups, overrides } = elementwisePlan(device, params.count);
+  device.run(kernel, entry, {
+    buffers,
+    params: { ...UNUSED, ...params },
     overrides: { ...overrides, OP: BINARY_FUNCTIONS.indexOf(name) },
     groups,
   });

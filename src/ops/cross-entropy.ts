@@ -2,6 +2,7 @@ import code from '../../shaders/cross-entropy.wgsl';
 import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
+import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
 import { sumAllInto } from './reduce.ts';
@@ -43,12 +44,18 @@ export const crossEntropyOp = defineOp<CrossEntropyOptions>({
     const [rows, n] = x!.shape as [number, number];
     const perRow = Tensor.empty(x!.device, [rows], 'f32', 'cross-entropy');
     const labelTensor = Tensor.from(x!.device, Uint32Array.from(labels));
-    x!.device.run(kernel, 'forward', {
-      buffers: { x: x!.buffer, labels: labelTensor.buffer, out: perRow.buffer },
-      params: { rows, n, scale: 1 / rows },
-      ...rowPlan(x!.device, rows, n),
-    });
-    sumAllInto(perRow, 1 / rows, output);
+    for (const part of rowParts(x!.device, rows, [n, 1])) {
+      x!.device.run(kernel, 'forward', {
+        buffers: {
+          x: bindPart(x!, part, n),
+          labels: bindPart(labelTensor, part),
+          out: bindPart(perRow, part),
+        },
+        params: { rows: part.count, n, scale: 1 / rows },
+        ...rowPlan(x!.device, part.count, n),
+      });
+    }
+    sumAllInto(perRow, output);
     perRow.dispose();
     labelTensor.dispose();
   },
@@ -56,11 +63,18 @@ export const crossEntropyOp = defineOp<CrossEntropyOptions>({
     const [rows, n] = x!.shape as [number, number];
     const dx = Tensor.empty(x!.device, x!.shape, 'f32', 'cross-entropy gradient');
     const labelTensor = Tensor.from(x!.device, Uint32Array.from(labels));
-    x!.device.run(kernel, 'backward', {
-      buffers: { x: x!.buffer, labels: labelTensor.buffer, g: grad.buffer, out: dx.buffer },
-      params: { rows, n, scale: 1 / rows },
-      ...rowPlan(x!.device, rows, n),
-    });
+    for (const part of rowParts(x!.device, rows, [n, 1])) {
+      x!.device.run(kernel, 'backward', {
+        buffers: {
+          x: bindPart(x!, part, n),
+          labels: bindPart(labelTensor, part),
+          g: grad.buffer,
+          out: bindPart(dx, part, n),
+        },
+        params: { rows: part.count, n, scale: 1 / rows },
+        ...rowPlan(x!.device, part.count, n),
+      });
+    }
     return [dx];
   },
 });

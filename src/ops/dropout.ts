@@ -2,6 +2,7 @@ import code from '../../shaders/dropout.wgsl';
 import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
+import { bindPart, elementParts } from '../tensor/parts.ts';
 import type { Draw } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { defineOp } from './op.ts';
@@ -14,11 +15,13 @@ export interface DropoutOptions extends Draw {
 }
 
 function apply(x: Tensor, { p, seed, offset }: DropoutOptions, out: Tensor): void {
-  x.device.run(kernel, 'apply', {
-    buffers: { x: x.buffer, out: out.buffer },
-    params: { seed, offset, vecs: Math.ceil(x.size / 4), p },
-    ...elementwisePlan(x.device, x.size),
-  });
+  for (const part of elementParts(x.device, x.size)) {
+    x.device.run(kernel, 'apply', {
+      buffers: { x: bindPart(x, part), out: bindPart(out, part) },
+      params: { seed, offset, first: part.start / 4, vecs: Math.ceil(part.count / 4), p },
+      ...elementwisePlan(x.device, part.count),
+    });
+  }
 }
 
 export const dropoutOp = defineOp<DropoutOptions>({

@@ -1,32 +1,49 @@
 import code from '../../shaders/gather-rows.wgsl';
-import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { threadPlan } from '../tensor/grid.ts';
+import { Csr, checkIndices } from '../tensor/csr.ts';
+import { copyPlan } from '../tensor/grid.ts';
+import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
+import { spmmInto } from './spmm.ts';
 
 const kernel = defineKernel('gather-rows', code);
 
 export interface GatherRowsOptions {
   rows: ArrayLike<number>;
+  /** A row of x that gets no gradient (torch's padding_idx). */
+  paddingIdx?: number | null;
 }
 
-/** For each source row, where it was picked: `positions[starts[r]] … positions[starts[r + 1] − 1]`. */
-function inverse(
-  picks: Uint32Array,
-  sourceRows: number,
-): { starts: Uint32Array; positions: Uint32Array } {
-  const starts = new Uint32Array(sourceRows + 1);
-  for (const r of picks) starts[r + 1] = starts[r + 1]! + 1;
-  for (let r = 0; r < sourceRows; r++) starts[r + 1] = starts[r + 1]! + starts[r]!;
-  const next = starts.slice();
-  const positions = new Uint32Array(picks.length);
-  picks.forEach((r, i) => {
-    const at = next[r]!;
-    positions[at] = i;
-    next[r] = at + 1;
-  });
-  return { starts, positions };
+/** out[i] = x[rows[i]], outside the tape. */
+export function gatherInto(x: Tensor, rows: ArrayLike<number>, out: Tensor): void {
+  const { device } = x;
+  const d = x.shape[1]!;
+  const picks = Tensor.from(device, Uint32Array.from(rows));
+  for (const part of rowParts(device, rows.length, [d])) {
+    device.run(kernel, 'gather', {
+      buffers: { x: x.buffer, picks: picks.buffer, out: bindPart(out, part, d) },
+      params: { rows: part.count, d, first: part.start },
+      ...copyPlan(device, part.count * d),
+    });
+  }
+  picks.dispose();
+}
+
+/** out[r] = the sum of x[i] over the i with rows[i] = r, outside the tape; entries `ignored` count nothing. */
+export function scatterInto(
+  x: Tensor,
+  rows: ArrayLike<number>,
+  out: Tensor,
+  ignored: number | null = null,
+): void {
+  const [count, targets] = [rows.length, out.shape[0]!];
+  let columns = Array.from({ length: count }, (_, i) => i);
+  if (ignored !== null) columns = columns.filter((i) => rows[i] !== ignored);
+  const edges = { rows: columns.map((i) => rows[i]!), columns };
+  const matrix = Csr.fromEdges(x.device, targets, count, edges);
+  spmmInto(matrix, x, out);
+  matrix.dispose();
 }
 
 export const gatherRowsOp = defineOp<GatherRowsOptions>({
@@ -36,44 +53,13 @@ export const gatherRowsOp = defineOp<GatherRowsOptions>({
   cost: '0',
   shape([x], { rows }) {
     if (x!.length !== 2) throw shapeError('gather-rows', 'a matrix [N, d]', formatShape(x!));
-    const [n, d] = x as [number, number];
-    for (let i = 0; i < rows.length; i++) {
-      const row = rows[i]!;
-      if (!Number.isInteger(row) || row < 0 || row >= n) {
-        throw new HistogradError(
-          'index',
-          `gather-rows: row ${row} (entry ${i}) is outside 0 … ${n - 1}.`,
-          'Correct the indices.',
-        );
-      }
-    }
-    return [rows.length, d];
+    checkIndices('gather-rows', 'row', rows, x![0]!);
+    return [rows.length, x![1]!];
   },
-  forward([x], { rows }, output) {
-    const [count, d] = output.shape as [number, number];
-    const picks = Tensor.from(x!.device, Uint32Array.from(rows));
-    x!.device.run(kernel, 'gather', {
-      buffers: { x: x!.buffer, picks: picks.buffer, out: output.buffer },
-      params: { rows: count, d },
-      ...threadPlan(x!.device, output.size),
-    });
-    picks.dispose();
-  },
-  gradient({ grad, inputs: [x], options: { rows } }) {
-    const { device } = grad;
-    const [n, d] = x!.shape as [number, number];
-    const { starts, positions } = inverse(Uint32Array.from(rows), n);
-    const dx = Tensor.empty(device, x!.shape, 'f32', 'gather-rows gradient');
-    device.run(kernel, 'scatter', {
-      buffers: {
-        x: grad.buffer,
-        starts: Tensor.from(device, starts).buffer,
-        positions: Tensor.from(device, positions).buffer,
-        out: dx.buffer,
-      },
-      params: { rows: n, d },
-      ...threadPlan(device, dx.size),
-    });
+  forward: ([x], { rows }, output) => gatherInto(x!, rows, output),
+  gradient({ grad, inputs: [x], options: { rows, paddingIdx } }) {
+    const dx = Tensor.empty(grad.device, x!.shape, 'f32', 'gather-rows gradient');
+    scatterInto(grad, rows, dx, paddingIdx ?? null);
     return [dx];
   },
 });

@@ -1,6 +1,7 @@
 import code from '../../shaders/l2-normalize.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
+import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { asRows } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
@@ -14,11 +15,14 @@ export interface L2NormalizeOptions {
 function run(entry: string, x: Tensor, dy: Tensor | null, eps: number, out: Tensor): void {
   const { rows, n } = asRows(x.shape);
   if (n === 0) return;
-  x.device.run(kernel, entry, {
-    buffers: { x: x.buffer, out: out.buffer, ...(dy && { dy: dy.buffer }) },
-    params: { rows, n, eps },
-    ...rowPlan(x.device, rows, n),
-  });
+  for (const part of rowParts(x.device, rows, [n])) {
+    const bind = (t: Tensor) => bindPart(t, part, n);
+    x.device.run(kernel, entry, {
+      buffers: { x: bind(x), out: bind(out), ...(dy && { dy: bind(dy) }) },
+      params: { rows: part.count, n, eps },
+      ...rowPlan(x.device, part.count, n),
+    });
+  }
 }
 
 export const l2NormalizeOp = defineOp<L2NormalizeOptions>({

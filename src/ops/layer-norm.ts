@@ -1,6 +1,7 @@
 import code from '../../shaders/layer-norm.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
+import { bindPart, rowParts } from '../tensor/parts.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { asRows } from './axis.ts';
 import { defineOp, formatShapes, shapeError } from './op.ts';
@@ -32,28 +33,34 @@ export const layerNormOp = defineOp<LayerNormOptions>({
   forward(inputs, { eps }, output) {
     const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
     const { rows, n } = asRows(x.shape);
-    x.device.run(kernel, 'forward', {
-      buffers: { x: x.buffer, weight: weight.buffer, bias: bias.buffer, out: output.buffer },
-      params: { rows, n, eps },
-      ...rowPlan(x.device, rows, n),
-    });
+    for (const part of rowParts(x.device, rows, [n])) {
+      const bind = (t: Tensor) => bindPart(t, part, n);
+      x.device.run(kernel, 'forward', {
+        buffers: { x: bind(x), weight: weight.buffer, bias: bias.buffer, out: bind(output) },
+        params: { rows: part.count, n, eps },
+        ...rowPlan(x.device, part.count, n),
+      });
+    }
   },
   gradient({ grad, inputs, options: { eps } }) {
     const [x, weight] = inputs as [Tensor, Tensor];
     const { rows, n } = asRows(x.shape);
     const dx = Tensor.empty(x.device, x.shape, 'f32', 'layer-norm gradient');
     const dyh = Tensor.empty(x.device, [rows, n], 'f32', 'layer-norm gradient');
-    x.device.run(kernel, 'backward', {
-      buffers: {
-        x: x.buffer,
-        weight: weight.buffer,
-        dy: grad.buffer,
-        out: dx.buffer,
-        dyh: dyh.buffer,
-      },
-      params: { rows, n, eps },
-      ...rowPlan(x.device, rows, n),
-    });
+    for (const part of rowParts(x.device, rows, [n])) {
+      const bind = (t: Tensor) => bindPart(t, part, n);
+      x.device.run(kernel, 'backward', {
+        buffers: {
+          x: bind(x),
+          weight: weight.buffer,
+          dy: bind(grad),
+          out: bind(dx),
+          dyh: bind(dyh),
+        },
+        params: { rows: part.count, n, eps },
+        ...rowPlan(x.device, part.count, n),
+      });
+    }
     return [dx, reduceSum(dyh, 0), reduceSum(grad.view([rows, n]), 0)];
   },
 });

@@ -44,17 +44,13 @@ export interface PermuteOptions {
 
 export const permuteOp = defineOp<PermuteOptions>({
   name: 'permute',
-  inputs: 'x, up to 4 axes',
+  inputs: 'x [...]',
   output: 'its axes in the order asked for',
   cost: '0',
   shape([x], { dims }) {
     const sorted = [...dims].sort((a, b) => a - b);
-    if (x!.length > 4 || sorted.length !== x!.length || sorted.some((d, i) => d !== i)) {
-      throw shapeError(
-        'permute',
-        `a permutation of the ${x!.length} axes (at most 4)`,
-        `[${dims.join(', ')}]`,
-      );
+    if (sorted.length !== x!.length || sorted.some((d, i) => d !== i)) {
+      throw shapeError('permute', `a permutation of the ${x!.length} axes`, `[${dims.join(', ')}]`);
     }
     return dims.map((d) => x![d]!);
   },
@@ -156,7 +152,7 @@ export const concatOp = defineOp<ConcatOptions>({
 
 /** The same elements in row-major order under another shape. */
 export const reshape = (x: Tensor, shape: Shape) => reshapeOp.apply([x], { shape });
-/** Reorders the axes: axis i of the result is axis dims[i] of x (torch.permute). At most four axes. */
+/** Reorders the axes: axis i of the result is axis dims[i] of x (torch.permute). Up to eight axes that do not stay neighbours. */
 export const permute = (x: Tensor, dims: readonly number[]) => permuteOp.apply([x], { dims });
 /** Entries start … end − 1 of one axis. */
 export const slice = (x: Tensor, axis: number, start: number, end: number) =>

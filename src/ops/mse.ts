@@ -1,6 +1,7 @@
 import code from '../../shaders/mse.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan, rowPlan } from '../tensor/grid.ts';
+import { bindPart, elementParts, rowParts } from '../tensor/parts.ts';
 import { sameShape, sizeOf, Tensor } from '../tensor/tensor.ts';
 import { defineOp, formatShapes, shapeError } from './op.ts';
 import { sumAllInto } from './reduce.ts';
@@ -10,16 +11,18 @@ const CHUNK = 1024;
 
 function difference(prediction: Tensor, target: Tensor, grad: Tensor, scale: number): Tensor {
   const out = Tensor.empty(prediction.device, prediction.shape, 'f32', 'mse gradient');
-  prediction.device.run(kernel, 'backward', {
-    buffers: {
-      prediction4: prediction.buffer,
-      target4: target.buffer,
-      g: grad.buffer,
-      out4: out.buffer,
-    },
-    params: { count: out.size, chunk: CHUNK, scale },
-    ...elementwisePlan(out.device, out.size),
-  });
+  for (const part of elementParts(out.device, out.size)) {
+    out.device.run(kernel, 'backward', {
+      buffers: {
+        prediction4: bindPart(prediction, part),
+        target4: bindPart(target, part),
+        g: grad.buffer,
+        out4: bindPart(out, part),
+      },
+      params: { count: part.count, chunk: CHUNK, first_run: 0, scale },
+      ...elementwisePlan(out.device, part.count),
+    });
+  }
   return out;
 }
 
@@ -43,12 +46,19 @@ export const mseOp = defineOp<Record<string, never>>({
     const { device, size } = prediction;
     const runs = Math.ceil(size / CHUNK);
     const partial = Tensor.empty(device, [runs], 'f32', 'mse');
-    device.run(kernel, 'forward', {
-      buffers: { prediction: prediction.buffer, target_value: target.buffer, out: partial.buffer },
-      params: { count: size, chunk: CHUNK, scale: 1 / size },
-      ...rowPlan(device, runs, CHUNK),
-    });
-    sumAllInto(partial, 1 / size, output);
+    for (const { start, count: rows } of rowParts(device, runs, [CHUNK])) {
+      const part = { start: start * CHUNK, count: Math.min(rows * CHUNK, size - start * CHUNK) };
+      device.run(kernel, 'forward', {
+        buffers: {
+          prediction: bindPart(prediction, part),
+          target_value: bindPart(target, part),
+          out: partial.buffer,
+        },
+        params: { count: part.count, chunk: CHUNK, first_run: start, scale: 1 / size },
+        ...rowPlan(device, rows, CHUNK),
+      });
+    }
+    sumAllInto(partial, output);
     partial.dispose();
   },
   gradient({ grad, inputs, needs }) {

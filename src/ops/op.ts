@@ -106,18 +106,19 @@ export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options
 function commonDevice(name: string, inputs: readonly Tensor[]): Device {
   const [first] = inputs;
   if (!first) throw shapeError(name, 'at least one input', 'none');
-  for (const input of inputs) {
+  for (const [i, input] of inputs.entries()) {
     if (input.device !== first.device) {
+      const where = `${input.device.adapter.name}, another device`;
       throw new HistogradError(
         'device-mismatch',
-        `${name}: its inputs live on different devices.`,
+        `${name}: expected all inputs on the device of input 0 (${first.device.adapter.name}), found input ${i} on ${where}.`,
         'Create all tensors on one device.',
       );
     }
     if (input.dtype !== 'f32') {
       throw new HistogradError(
         'dtype',
-        `${name}: expected float32 inputs, found ${input.dtype}.`,
+        `${name}: expected float32 inputs, found ${input.dtype} as input ${i}.`,
         'Give indices and offsets as options, and float32 tensors as inputs.',
       );
     }

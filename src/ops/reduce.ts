@@ -1,6 +1,8 @@
 import code from '../../shaders/reduce.wgsl';
+import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { rowPlan, threadPlan } from '../tensor/grid.ts';
+import { copyPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
+import { bindSpan, cut, longestSpan, spanFits } from '../tensor/parts.ts';
 import { type Shape, sizeOf, Tensor } from '../tensor/tensor.ts';
 import { aroundAxis } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
@@ -31,31 +33,115 @@ function reducedShape(name: string, shape: Shape, { axis, keepDims }: ReduceOpti
   return keepDims ? shape.map((n, i) => (i === at ? 1 : n)) : shape.filter((_, i) => i !== at);
 }
 
+/** Numbered as MODE of shaders/reduce.wgsl. */
+const MODES = ['sum', 'max', 'count'] as const;
+type Mode = (typeof MODES)[number];
+type Around3 = readonly [outer: number, n: number, inner: number];
+
+/** What one dispatch does: a box [outer, n, inner], and where it begins in x, in the reduction, and in y. */
+interface Piece {
+  readonly box: Around3;
+  readonly chunks: number;
+  readonly x: number;
+  readonly out: number;
+  readonly y: number;
+  /** Whether it goes on with a run that others began, and whether it ends the run. */
+  readonly more: boolean;
+  readonly ends: boolean;
+}
+
+/** How the reduction of x [outer, n, inner] to `out` [outer, chunks, inner] is cut for one binding. */
+function pieces(x: Tensor, [outer, n, inner]: Around3, chunk: number, out: Tensor): Piece[] {
+  const most = longestSpan(x.device);
+  const chunks = chunk === 0 ? 1 : Math.ceil(n / chunk);
+  const whole = { chunks, x: 0, out: 0, y: 0, more: false, ends: true };
+  if (spanFits(x, 0, x.size) && spanFits(out, 0, out.size)) {
+    return [{ ...whole, box: [outer, n, inner] }];
+  }
+  const found: Piece[] = [];
+  const slice = Math.max(n, chunks) * inner;
+  if (slice <= most) {
+    for (const { start, count } of cut(outer, Math.floor(most / slice))) {
+      const [x, out, y] = [start * n * inner, start * chunks * inner, start * inner];
+      found.push({ ...whole, box: [count, n, inner], x, out, y });
+    }
+    return found;
+  }
+  const step = Math.floor(most / (chunk * inner));
+  for (let o = 0; o < outer; o++) {
+    const y = o * inner;
+    if (step > 0) {
+      for (const { start: c, count } of cut(chunks, step)) {
+        const box = [1, Math.min(count * chunk, n - c * chunk), inner] as const;
+        const [x, out] = [(o * n + c * chunk) * inner, (o * chunks + c) * inner];
+        found.push({ ...whole, box, chunks: count, x, out, y });
+      }
+      continue;
+    }
+    // Not even one run fits: slice after slice of it.
+    for (const { start: i, count } of cut(inner, most)) {
+      for (let j = 0; j < n; j++) {
+        const [at, c] = [(o * n + j) * inner + i, Math.floor(j / chunk)];
+        const place = { x: at, out: (o * chunks + c) * inner + i, y: y + i };
+        const [more, ends] = [j % chunk > 0, (j + 1) % chunk === 0 || j + 1 === n];
+        found.push({ box: [1, 1, count], chunks: 1, ...place, more, ends });
+      }
+    }
+  }
+  return found;
+}
+
+/** Elements that one run adds up; shorter than usual where few slices fit one binding. */
+function runLength(device: Device, n: number, inner: number): number {
+  const slices = Math.floor(longestSpan(device) / inner);
+  if (slices < 2) return n;
+  return Math.min(n > LONGEST_RUN ? CHUNK : n, slices);
+}
+
+/** @param y the maximum, [outer, inner], when elements equal to it are counted */
 function reduceInto(
   x: Tensor,
-  [outer, length, inner]: readonly [number, number, number],
-  max: boolean,
+  [outer, axis, inner]: Around3,
+  mode: Mode,
   scale: number,
   output: Tensor,
+  y = x,
 ): void {
+  const { device } = x;
   let from = x;
-  let n = length;
+  let n = axis;
   do {
-    const chunk = n > LONGEST_RUN ? CHUNK : n;
+    const chunk = runLength(device, n, inner);
     const chunks = chunk === 0 ? 1 : Math.ceil(n / chunk);
     const last = chunks === 1;
-    const to = last
-      ? output
-      : Tensor.empty(x.device, [outer, chunks, inner], 'f32', 'partial sums');
-    const tasks = outer * chunks * inner;
-    const { groups, overrides } =
-      inner === 1 ? rowPlan(x.device, tasks, chunk) : threadPlan(x.device, tasks);
-    x.device.run(kernel, inner === 1 ? 'rows' : 'columns', {
-      buffers: { x: from.buffer, out: to.buffer },
-      params: { outer, n, inner, chunk, chunks, scale: last ? scale : 1 },
-      overrides: { ...overrides, MAX: max ? 1 : 0 },
-      groups,
-    });
+    const to = last ? output : Tensor.empty(device, [outer, chunks, inner], 'f32', 'partial sums');
+    const MODE = MODES.indexOf(mode === 'count' && from !== x ? 'sum' : mode);
+    for (const piece of pieces(from, [outer, n, inner], chunk, to)) {
+      const [rows, length, columns] = piece.box;
+      const tasks = rows * piece.chunks * columns;
+      const { groups, overrides } =
+        inner === 1 ? rowPlan(device, tasks, chunk) : threadPlan(device, tasks);
+      const source = bindSpan(from, piece.x, sizeOf(piece.box));
+      const result = bindSpan(to, piece.out, tasks);
+      const most = bindSpan(y, piece.y, rows * columns);
+      device.run(kernel, inner === 1 ? 'rows' : 'columns', {
+        buffers: { x: source.binding, y: most.binding, out: result.binding },
+        params: {
+          outer: rows,
+          n: length,
+          inner: columns,
+          chunk,
+          chunks: piece.chunks,
+          scale: last && piece.ends ? scale : 1,
+          more: piece.more ? 1 : 0,
+          x_start: source.start,
+          y_start: most.start,
+          out_start: result.start,
+        },
+        overrides: { ...overrides, MODE },
+        groups,
+      });
+    }
     if (from !== x) from.dispose();
     from = to;
     n = chunks;
@@ -70,13 +156,13 @@ export function reduceSum(x: Tensor, axis: number | null, keepDims = false, scal
     'f32',
     'sum',
   );
-  reduceInto(x, split('sum', x.shape, axis), false, scale, output);
+  reduceInto(x, split('sum', x.shape, axis), 'sum', scale, output);
   return output;
 }
 
-/** Writes scale · Σ x into `output` (one element), outside the tape. */
-export function sumAllInto(x: Tensor, scale: number, output: Tensor): void {
-  reduceInto(x, [1, x.size, 1], false, scale, output);
+/** Writes Σ x into `output` (one element), outside the tape. */
+export function sumAllInto(x: Tensor, output: Tensor): void {
+  reduceInto(x, [1, x.size, 1], 'sum', 1, output);
 }
 
 function meanScale(name: string, shape: Shape, axis: number | null): number {
@@ -92,7 +178,7 @@ export const sumOp = defineOp<ReduceOptions>({
   cost: 'N',
   shape: ([x], options) => reducedShape('sum', x!, options),
   forward: ([x], { axis }, output) =>
-    reduceInto(x!, split('sum', x!.shape, axis), false, 1, output),
+    reduceInto(x!, split('sum', x!.shape, axis), 'sum', 1, output),
   gradient: ({ grad, inputs: [x], options: { axis } }) => [
     spreadAxis(grad, x!.shape, split('sum', x!.shape, axis)),
   ],
@@ -108,7 +194,7 @@ export const meanOp = defineOp<ReduceOptions>({
     return reducedShape('mean', x!, options);
   },
   forward: ([x], { axis }, output) =>
-    reduceInto(x!, split('mean', x!.shape, axis), false, meanScale('mean', x!.shape, axis), output),
+    reduceInto(x!, split('mean', x!.shape, axis), 'sum', meanScale('mean', x!.shape, axis), output),
   gradient({ grad, inputs: [x], options: { axis } }) {
     const { shape } = x!;
     const scaled = reduceSum(grad.view([1, grad.size]), 0, false, meanScale('mean', shape, axis));
@@ -125,15 +211,45 @@ export const maxOp = defineOp<ReduceOptions>({
     meanScale('max', x!, options.axis);
     return reducedShape('max', x!, options);
   },
-  forward: ([x], { axis }, output) => reduceInto(x!, split('max', x!.shape, axis), true, 1, output),
+  forward: ([x], { axis }, output) =>
+    reduceInto(x!, split('max', x!.shape, axis), 'max', 1, output),
   gradient({ grad, inputs: [x], output, options: { axis } }) {
-    const [outer, n, inner] = split('max', x!.shape, axis);
-    const dx = Tensor.empty(x!.device, x!.shape, 'f32', 'max gradient');
-    x!.device.run(kernel, 'max_backward', {
-      buffers: { x: x!.buffer, y: output.buffer, dy: grad.buffer, out: dx.buffer },
-      params: { outer, n, inner, chunk: n, chunks: 1, scale: 1 },
-      ...threadPlan(x!.device, outer * inner),
-    });
+    const { device, shape } = x!;
+    const around = split('max', shape, axis);
+    const count = Tensor.empty(device, output.shape, 'f32', 'maxima');
+    reduceInto(x!, around, 'count', 1, count, output);
+    const dx = Tensor.empty(device, shape, 'f32', 'max gradient');
+    for (const { box, x: start, y: first } of pieces(x!, around, 1, dx)) {
+      const size = sizeOf(box);
+      const [source, result] = [bindSpan(x!, start, size), bindSpan(dx, start, size)];
+      const spans = [output, grad, count].map((t) => bindSpan(t, first, box[0] * box[2]));
+      const [y, dy, ties] = spans;
+      const { groups, overrides } = copyPlan(device, size);
+      device.run(kernel, 'max_backward', {
+        buffers: {
+          x: source.binding,
+          y: y!.binding,
+          dy: dy!.binding,
+          count: ties!.binding,
+          out: result.binding,
+        },
+        params: {
+          outer: box[0],
+          n: box[1],
+          inner: box[2],
+          chunk: 1,
+          chunks: 1,
+          scale: 1,
+          more: 0,
+          x_start: source.start,
+          y_start: y!.start,
+          out_start: result.start,
+        },
+        overrides,
+        groups,
+      });
+    }
+    count.dispose();
     return [dx];
   },
 });

@@ -1,7 +1,10 @@
 /** Operations on ragged bags: x [total, d] packed, with the bags' offsets in `Segments`. */
 import code from '../../shaders/segment.wgsl';
+import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import type { Binding } from '../gpu/pipelines.ts';
 import { type GridPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
+import { bindSpan, cut, longestSpan, type Part, type Span, spanFits } from '../tensor/parts.ts';
 import type { Segments } from '../tensor/segments.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { defineOp, formatShape, formatShapes, shapeError } from './op.ts';
@@ -26,22 +29,86 @@ interface Run {
   bags: number;
   total?: number;
   d: number;
+  firstBag?: number;
+  firstRow?: number;
   plan: GridPlan;
   flags?: { WEIGHTED?: number; MEAN?: number };
 }
 
 function run(
   entry: string,
-  tensors: Record<string, Tensor>,
-  { bags, total = 0, d, plan, flags }: Run,
+  tensors: Readonly<Record<string, Tensor | Span>>,
+  { bags, total = 0, d, firstBag = 0, firstRow = 0, plan, flags }: Run,
+  device: Device,
 ): void {
-  const { device } = tensors.out!;
+  const start = { x: 0, dy: 0, out: 0 };
+  const buffers: Record<string, Binding> = {};
+  for (const [name, given] of Object.entries(tensors)) {
+    const span = given instanceof Tensor ? { binding: given.buffer, start: 0 } : given;
+    buffers[name] = span.binding;
+    if (name === 'x' || name === 'dy' || name === 'out') start[name] = span.start;
+  }
   device.run(kernel, entry, {
-    buffers: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.buffer])),
-    params: { bags, total, d },
+    buffers,
+    params: {
+      bags,
+      total,
+      d,
+      first_bag: firstBag,
+      first_row: firstRow,
+      x_start: start.x,
+      dy_start: start.dy,
+      out_start: start.out,
+    },
     overrides: { ...plan.overrides, ...flags },
     groups: plan.groups,
   });
+}
+
+/** Rows of packed data that belong together: offsets, on the GPU and here. */
+interface Bounds {
+  readonly tensor: Tensor;
+  readonly offsets: ArrayLike<number>;
+}
+
+/** Sums of the rows of each bag, or run of a bag. */
+function sumBags(
+  x: Tensor,
+  weights: Tensor | null,
+  { tensor, offsets }: Bounds,
+  mean: boolean,
+  out: Tensor,
+): void {
+  const { device } = x;
+  const d = x.shape[1]!;
+  const flags = { WEIGHTED: weights ? 1 : 0, MEAN: mean ? 1 : 0 };
+  for (const { start, count } of bagParts(x, out, offsets)) {
+    const [first, end] = [offsets[start]!, offsets[start + count]!];
+    const tensors = {
+      x: bindSpan(x, first * d, (end - first) * d),
+      w: weights ?? tensor, // something to bind
+      offsets: tensor,
+      out: bindSpan(out, start * d, count * d),
+    };
+    const plan = threadPlan(device, count * d);
+    const place = { firstBag: start, firstRow: first };
+    run('sum', tensors, { bags: count, d, ...place, plan, flags }, device);
+  }
+}
+
+/** As many bags at a time as can be bound; a bag that exceeds that by itself is refused where it is bound. */
+function bagParts(x: Tensor, out: Tensor, offsets: ArrayLike<number>): Part[] {
+  const bags = offsets.length - 1;
+  if (spanFits(x, 0, x.size) && spanFits(out, 0, out.size)) return [{ start: 0, count: bags }];
+  const most = Math.floor(longestSpan(x.device) / x.shape[1]!);
+  const parts: Part[] = [];
+  for (let start = 0; start < bags; ) {
+    let end = start + 1;
+    while (end < bags && end - start < most && offsets[end + 1]! - offsets[start]! <= most) end++;
+    parts.push({ start, count: end - start });
+    start = end;
+  }
+  return parts;
 }
 
 /** Sum (or mean) of the rows of each bag, in two stages when a bag is long. */
@@ -54,61 +121,81 @@ function sumInto(
 ): void {
   const { device } = x;
   const d = x.shape[1]!;
-  const { count } = segments;
-  const flags = { WEIGHTED: weights ? 1 : 0, MEAN: mean ? 1 : 0 };
-  const w = weights ?? x;
-  const longest = segments.offsets.reduce(
-    (most, o, i, all) => Math.max(most, o - (all[i - 1] ?? 0)),
-    0,
-  );
-  if (longest <= 256) {
-    const plan = threadPlan(device, count * d);
-    run('sum', { x, w, offsets: segments.starts, out }, { bags: count, d, plan, flags });
+  const { offsets } = segments;
+  const longest = offsets.reduce((most, o, i, all) => Math.max(most, o - (all[i - 1] ?? 0)), 0);
+  if (longest <= 256 && longest * d <= longestSpan(device)) {
+    sumBags(x, weights, { tensor: segments.starts, offsets }, mean, out);
     return;
   }
-  const { starts, bagStarts, count: runs } = segments.runs;
-  const partial = Tensor.empty(device, [runs, d], 'f32', 'partial sums');
-  const first = {
-    bags: runs,
-    d,
-    plan: threadPlan(device, runs * d),
-    flags: { WEIGHTED: flags.WEIGHTED },
-  };
-  run('sum', { x, w, offsets: starts, out: partial }, first);
+  const runs = segments.runs;
+  const partial = Tensor.empty(device, [runs.count, d], 'f32', 'partial sums');
+  sumBags(x, weights, { tensor: runs.starts, offsets: runs.offsets }, false, partial);
   const total = mean ? Tensor.empty(device, out.shape, 'f32', 'sums') : out;
-  const second = { bags: count, d, plan: threadPlan(device, count * d) };
-  run('sum', { x: partial, w: partial, offsets: bagStarts, out: total }, second);
+  sumBags(partial, null, { tensor: runs.bagStarts, offsets: runs.bagOffsets }, false, total);
   partial.dispose();
   if (mean) {
     // `spread` over the bags themselves would divide per row; the mean of one row per bag is that row.
-    divideByLength(total, segments, out);
+    spreadInto(total, null, segments, true, segments.bagIndex, out);
     total.dispose();
   }
 }
 
-function divideByLength(total: Tensor, segments: Segments, out: Tensor): void {
-  const d = total.shape[1]!;
-  const bags = segments.count;
-  const plan = threadPlan(total.device, bags * d);
-  const ownBag = segments.bagIndex;
-  const tensors = { dy: total, w: total, offsets: segments.starts, row_bag: ownBag, out };
-  run('spread', tensors, { bags, total: bags, d, plan, flags: { MEAN: 1 } });
+/** For kernels whose rows [rows, d] each take something of their bag's row of `g`. */
+function rowParts(rows: Tensor, g: Tensor): Part[] {
+  const fits = spanFits(rows, 0, rows.size) && spanFits(g, 0, g.size);
+  const [total, d] = rows.shape as [number, number];
+  return cut(total, fits ? Math.max(1, total) : Math.max(1, Math.floor(longestSpan(g.device) / d)));
 }
 
-/** Gives each row its bag's row of `g`, times the row's weight, or divided by the bag's length. */
-function spread(g: Tensor, weights: Tensor | null, segments: Segments, mean: boolean): Tensor {
+/** The rows of `g` that rows of the part need; `bag` says which bag a row belongs to. */
+function bagsOf(g: Tensor, { start, count }: Part, bag: (row: number) => number) {
   const d = g.shape[1]!;
-  const { total, count: bags } = segments;
-  const out = Tensor.empty(g.device, [total, d], 'f32', 'segment gradient');
-  const tensors = {
-    dy: g,
-    w: weights ?? g,
-    offsets: segments.starts,
-    row_bag: segments.rowBag,
-    out,
-  };
+  const firstBag = bag(start);
+  const dy = bindSpan(g, firstBag * d, (bag(start + count - 1) - firstBag + 1) * d);
+  return { firstBag, dy };
+}
+
+/** The bag that row `n` belongs to. */
+function bagOf({ offsets }: Segments, n: number): number {
+  let [low, high] = [0, offsets.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (offsets[middle]! <= n) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Gives each row of `out` its bag's row of `g`, times the row's weight, or divided by the bag's length. */
+function spreadInto(
+  g: Tensor,
+  weights: Tensor | null,
+  segments: Segments,
+  mean: boolean,
+  rowBag: Tensor,
+  out: Tensor,
+): void {
+  const d = g.shape[1]!;
   const flags = { WEIGHTED: weights ? 1 : 0, MEAN: mean ? 1 : 0 };
-  run('spread', tensors, { bags, total, d, plan: threadPlan(g.device, total * d), flags });
+  const bag = rowBag === segments.bagIndex ? (n: number) => n : (n: number) => bagOf(segments, n);
+  for (const part of rowParts(out, g)) {
+    const { firstBag, dy } = bagsOf(g, part, bag);
+    const tensors = {
+      dy,
+      w: weights ?? segments.starts, // something to bind
+      offsets: segments.starts,
+      row_bag: rowBag,
+      out: bindSpan(out, part.start * d, part.count * d),
+    };
+    const plan = threadPlan(g.device, part.count * d);
+    const sizes = { bags: segments.count, total: part.count, d, firstBag, firstRow: part.start };
+    run('spread', tensors, { ...sizes, plan, flags }, g.device);
+  }
+}
+
+function spread(g: Tensor, weights: Tensor | null, segments: Segments, mean: boolean): Tensor {
+  const out = Tensor.empty(g.device, [segments.total, g.shape[1]!], 'f32', 'segment gradient');
+  spreadInto(g, weights, segments, mean, segments.rowBag, out);
   return out;
 }
 
@@ -125,7 +212,7 @@ export const segmentSoftmaxOp = defineOp<SegmentOptions>({
     const d = x!.shape[1]!;
     const bags = segments.count;
     const plan = rowPlan(x!.device, bags * d, Math.ceil(segments.total / Math.max(1, bags)));
-    run('softmax', { x: x!, offsets: segments.starts, out }, { bags, d, plan });
+    run('softmax', { x: x!, offsets: segments.starts, out }, { bags, d, plan }, out.device);
   },
   gradient({ grad, output, options: { segments } }) {
     const d = grad.shape[1]!;
@@ -136,6 +223,7 @@ export const segmentSoftmaxOp = defineOp<SegmentOptions>({
       'softmax_backward',
       { y: output, dy: grad, offsets: segments.starts, out },
       { bags, d, plan },
+      out.device,
     );
     return [out];
   },
@@ -180,10 +268,19 @@ export const segmentWeightedSumOp = defineOp<SegmentOptions>({
     const [x, weights] = inputs as [Tensor, Tensor];
     const dx = needs[0] ? spread(grad, weights, segments, false) : null;
     if (!needs[1]) return [dx, null];
-    const [total, d] = x.shape as [number, number];
+    const d = x.shape[1]!;
     const out = Tensor.empty(x.device, weights.shape, 'f32', 'segment-weighted-sum gradient');
-    const tensors = { x, dy: grad, row_bag: segments.rowBag, out };
-    run('dots', tensors, { bags: segments.count, total, d, plan: rowPlan(x.device, total, d) });
+    for (const part of rowParts(x, grad)) {
+      const { firstBag, dy } = bagsOf(grad, part, (n) => bagOf(segments, n));
+      const tensors = {
+        x: bindSpan(x, part.start * d, part.count * d),
+        dy,
+        row_bag: segments.rowBag,
+        out: bindSpan(out, part.start, part.count),
+      };
+      const sizes = { bags: segments.count, total: part.count, d, firstBag, firstRow: part.start };
+      run('dots', tensors, { ...sizes, plan: rowPlan(x.device, part.count, d) }, x.device);
+    }
     return [dx, out];
   },
 });

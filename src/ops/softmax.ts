@@ -1,38 +1,72 @@
 import code from '../../shaders/softmax.wgsl';
+import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { rowPlan } from '../tensor/grid.ts';
+import { type GridPlan, rowPlan } from '../tensor/grid.ts';
+import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { asRows } from './axis.ts';
+import { aroundAxis } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
 
 const kernel = defineKernel('softmax', code);
 
-function run(entry: string, log: boolean, like: Tensor, buffers: Record<string, Tensor>): void {
-  const { rows, n } = asRows(like.shape);
-  if (n === 0) return;
-  const { groups, overrides } = rowPlan(like.device, rows, n);
-  like.device.run(kernel, entry, {
-    buffers: Object.fromEntries(Object.entries(buffers).map(([name, t]) => [name, t.buffer])),
-    params: { rows, n },
-    overrides: { ...overrides, LOG: log ? 1 : 0 },
-    groups,
-  });
+export interface SoftmaxOptions {
+  /** −1 unless given. */
+  axis?: number;
+}
+
+/** Neighbouring columns of n elements, each shared by some threads. */
+function columnPlan(device: Device, columns: number, n: number): GridPlan {
+  const gpu = device.class === 'gpu';
+  const LANES = gpu && n > 16 ? 8 : 1;
+  const COLUMNS = gpu ? 256 / LANES : 16;
+  return {
+    groups: Math.ceil(columns / COLUMNS),
+    overrides: { COLUMNS, LANES, COLUMN_THREADS: COLUMNS * LANES },
+  };
+}
+
+function run(
+  entry: 'forward' | 'backward',
+  log: boolean,
+  axis: number,
+  like: Tensor,
+  tensors: Record<string, Tensor>,
+): void {
+  if (like.size === 0) return;
+  const { device } = like;
+  const { outer, length: n, inner } = aroundAxis('softmax', like.shape, axis);
+  for (const part of rowParts(device, outer, [n * inner])) {
+    const rows = part.count * inner;
+    const { groups, overrides } =
+      inner === 1 ? rowPlan(device, rows, n) : columnPlan(device, rows, n);
+    const columns = entry === 'forward' ? 'forward_columns' : 'backward_columns';
+    device.run(kernel, inner === 1 ? entry : columns, {
+      buffers: Object.fromEntries(
+        Object.entries(tensors).map(([name, t]) => [name, bindPart(t, part, n * inner)]),
+      ),
+      params: { rows, n, inner },
+      overrides: { ...overrides, LOG: log ? 1 : 0 },
+      groups,
+    });
+  }
 }
 
 function defineSoftmax(name: string, logarithm: boolean) {
-  return defineOp<Record<string, never>>({
+  return defineOp<SoftmaxOptions>({
     name,
-    inputs: 'x [..., n]',
-    output: '[..., n]',
+    inputs: 'x [..., n, ...]',
+    output: '[..., n, ...]',
     cost: '4·N',
-    shape([x]) {
+    shape([x], { axis = -1 }) {
       if (x!.length === 0) throw shapeError(name, 'at least one dimension', formatShape(x!));
+      aroundAxis(name, x!, axis);
       return x!;
     },
-    forward: ([x], _, output) => run('forward', logarithm, x!, { x: x!, out: output }),
-    gradient({ grad, output }) {
+    forward: ([x], { axis = -1 }, output) =>
+      run('forward', logarithm, axis, x!, { x: x!, out: output }),
+    gradient({ grad, output, options: { axis = -1 } }) {
       const dx = Tensor.empty(grad.device, grad.shape, 'f32', `${name} gradient`);
-      run('backward', logarithm, grad, { y: output, dy: grad, out: dx });
+      run('backward', logarithm, axis, grad, { y: output, dy: grad, out: dx });
       return [dx];
     },
   });
@@ -41,7 +75,7 @@ function defineSoftmax(name: string, logarithm: boolean) {
 export const softmaxOp = defineSoftmax('softmax', false);
 export const logSoftmaxOp = defineSoftmax('log-softmax', true);
 
-/** exp(x) / Σ exp(x) over the last axis. */
-export const softmax = (x: Tensor) => softmaxOp.apply([x], {});
-/** log softmax over the last axis. */
-export const logSoftmax = (x: Tensor) => logSoftmaxOp.apply([x], {});
+/** exp(x) / Σ exp(x) along an axis, the last unless given. */
+export const softmax = (x: Tensor, axis = -1) => softmaxOp.apply([x], { axis });
+/** log softmax along an axis, the last unless given. */
+export const logSoftmax = (x: Tensor, axis = -1) => logSoftmaxOp.apply([x], { axis });

@@ -3,6 +3,7 @@ import type { Parameter } from '../autograd/parameter.ts';
 import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
+import { bindPart, elementParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
 const kernel = defineKernel('grad-norm', code);
@@ -14,7 +15,7 @@ const NO_LIMIT = 3e38;
  * The norm of all gradients together, and the factor that brings it down to `maxNorm`
  * (torch.nn.utils.clip_grad_norm_), computed and kept on the GPU.
  *
- * @returns float32 [norm, factor, 1 when finite else 0], for `AdamW.step`
+ * @returns float32 [norm, factor, 1 when finite else 0], for an optimiser's `step`
  */
 export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm = NO_LIMIT): Tensor {
   const grads = [...parameters].flatMap((p) => (p.grad ? [p.grad] : []));
@@ -26,18 +27,20 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm = NO_LIMIT
       'Call backward() on a loss first.',
     );
   }
-  const runs = grads.map((g) => Math.ceil(g.size / CHUNK));
-  const total = runs.reduce((sum, n) => sum + n, 0);
+  const pieces = grads.flatMap((grad) =>
+    elementParts(device, grad.size).map((part) => ({ grad, part, runs: runsOf(part.count) })),
+  );
+  const total = pieces.reduce((sum, { runs }) => sum + runs, 0);
   const partial = Tensor.empty(device, [total], 'f32', 'gradient norm');
   let first = 0;
-  grads.forEach((g, i) => {
+  for (const { grad, part, runs } of pieces) {
     device.run(kernel, 'squares', {
-      buffers: { g: g.buffer, partial_sums: partial.buffer },
-      params: { count: g.size, chunk: CHUNK, first, max_norm: maxNorm },
-      ...rowPlan(device, runs[i]!, CHUNK),
+      buffers: { g: bindPart(grad, part), partial_sums: partial.buffer },
+      params: { count: part.count, chunk: CHUNK, first, max_norm: maxNorm },
+      ...rowPlan(device, runs, CHUNK),
     });
-    first += runs[i]!;
-  });
+    first += runs;
+  }
   const clip = Tensor.empty(device, [3], 'f32', 'gradient norm');
   device.run(kernel, 'finish', {
     buffers: { partial_sums: partial.buffer, clip: clip.buffer },
@@ -46,4 +49,8 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm = NO_LIMIT
   });
   partial.dispose();
   return clip;
+}
+
+function runsOf(count: number): number {
+  return Math.ceil(count / CHUNK);
 }

@@ -18,6 +18,13 @@ export function elementwisePlan(device: Device, count: number): GridPlan {
   return { groups: Math.ceil(count / perGroup), overrides };
 }
 
+/** Kernels that walk `count` single elements (copies, mostly), ELEMENTS to a thread. */
+export function copyPlan(device: Device, count: number): GridPlan {
+  const overrides =
+    device.class === 'cpu' ? { WORKGROUP: 16, ELEMENTS: 32 } : { WORKGROUP: 256, ELEMENTS: 1 };
+  return { groups: Math.ceil(count / (overrides.WORKGROUP * overrides.ELEMENTS)), overrides };
+}
+
 /** Kernels with one thread per task. */
 export function threadPlan(device: Device, tasks: number): GridPlan {
   const WORKGROUP = device.class === 'cpu' ? 16 : 128;

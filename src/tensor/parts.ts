@@ -1,6 +1,7 @@
 /**
  * Tensors larger than one binding, seen in parts. Kernels that work on elements or rows independently run
- * once per part; where a tensor fits, there is one part and the buffer is bound whole.
+ * once per part (`rowParts`, `elementParts`, `bindPart`); kernels that are told where their data begins
+ * take any span (`bindSpan`). Where a tensor fits, the buffer is bound whole.
  */
 import { HistogradError } from '../errors.ts';
 import { BINDING_ALIGNMENT } from '../gpu/buffer-pool.ts';
@@ -55,9 +56,58 @@ export function elementParts(device: Device, size: number): Part[] {
 export function bindPart({ buffer, size }: Tensor, part: Part, width = 1): Binding {
   const count = part.count * width;
   if (count === size) return buffer;
-  // Whole vec4s: kernels that walk them write beyond the last element, and buffers have the room.
-  const bytes = 16 * Math.ceil((Math.max(count, 1) * FLOAT) / 16);
-  return { buffer, offset: part.start * width * FLOAT, bytes };
+  return { buffer, offset: part.start * width * FLOAT, bytes: wholeVectors(count) };
+}
+
+export interface Span {
+  readonly binding: Binding;
+  /** Where the span begins inside the binding, in elements. */
+  readonly start: number;
+}
+
+/** Elements `start` … `start + count − 1` of a tensor, for kernels that take a start. Any start will do. */
+export function bindSpan(tensor: Tensor, start: number, count: number): Span {
+  const { buffer } = tensor;
+  if (tensor.size * FLOAT <= tensor.device.bindingBytes) return { binding: buffer, start };
+  const first = start - (start % ALIGNED_FLOATS);
+  const bytes = wholeVectors(start - first + count);
+  return { binding: { buffer, offset: first * FLOAT, bytes }, start: start - first };
+}
+
+/** Can that span be bound? */
+export function spanFits({ device, size }: Tensor, start: number, count: number): boolean {
+  const { bindingBytes } = device;
+  return (
+    size * FLOAT <= bindingBytes || wholeVectors((start % ALIGNED_FLOATS) + count) <= bindingBytes
+  );
+}
+
+/** The most elements of which a span fits wherever it begins. */
+export function longestSpan(device: Device): number {
+  return Math.floor(device.bindingBytes / 16) * 4 - ALIGNED_FLOATS;
+}
+
+/** Parts of `step` each, and a shorter last one. */
+export function cut(length: number, step: number): Part[] {
+  return Array.from({ length: Math.ceil(length / step) }, (_, i) => ({
+    start: i * step,
+    count: Math.min(step, length - i * step),
+  }));
+}
+
+/** Two parts of what is longer than 1; where there is room, the second begins at a multiple of 4, better of 64. */
+export function halves({ start, count }: Part): [Part, Part] {
+  const unit = count > 2 * ALIGNED_FLOATS ? ALIGNED_FLOATS : count > 8 ? 4 : 1;
+  const first = unit * Math.ceil(count / 2 / unit);
+  return [
+    { start, count: first },
+    { start: start + first, count: count - first },
+  ];
+}
+
+/** Kernels that walk vec4s read and write beyond the last element; buffers have the room. */
+function wholeVectors(count: number): number {
+  return 16 * Math.ceil(Math.max(count, 1) / 4);
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

@@ -6,6 +6,7 @@ import code from '../../shaders/random.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from './grid.ts';
+import { bindPart, elementParts } from './parts.ts';
 import { type Shape, Tensor } from './tensor.ts';
 
 const kernel = defineKernel('random', code);
@@ -63,10 +64,13 @@ function fill(
   b: number,
 ): Tensor {
   const out = Tensor.empty(device, shape, 'f32', 'random');
-  device.run(kernel, entry, {
-    buffers: { out: out.buffer },
-    params: { seed: draw.seed, offset: draw.offset, vecs: Math.ceil(out.size / 4), a, b },
-    ...elementwisePlan(device, out.size),
-  });
+  for (const part of elementParts(device, out.size)) {
+    const [first, vecs] = [part.start / 4, Math.ceil(part.count / 4)];
+    device.run(kernel, entry, {
+      buffers: { out: bindPart(out, part) },
+      params: { seed: draw.seed, offset: draw.offset, first, vecs, a, b },
+      ...elementwisePlan(device, part.count),
+    });
+  }
   return out;
 }

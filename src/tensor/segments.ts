@@ -66,7 +66,7 @@ export class Segments {
   }
 
   /** Bags cut into runs of at most 128 rows: where each run starts, and where each bag's runs start. */
-  get runs(): { starts: Tensor; bagStarts: Tensor; count: number } {
+  get runs() {
     const starts: number[] = [];
     const bagStarts = [0];
     for (let b = 0; b < this.count; b++) {
@@ -77,7 +77,9 @@ export class Segments {
     starts.push(this.total);
     return {
       starts: this.#tensor('runs', () => Uint32Array.from(starts)),
+      offsets: starts,
       bagStarts: this.#tensor('bagRuns', () => Uint32Array.from(bagStarts)),
+      bagOffsets: bagStarts,
       count,
     };
   }

@@ -17,6 +17,8 @@ export type TensorData = Float32Array | Uint32Array | Int32Array;
 export interface Storage {
   readonly buffer: PooledBuffer;
   owners: number;
+  /** How often the content was overwritten. */
+  version: number;
 }
 
 const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
@@ -39,7 +41,7 @@ export class Tensor {
   /** Uninitialised memory: the next kernel must write every element. */
   static empty(device: Device, shape: Shape, dtype: DType = 'f32', purpose = 'tensor'): Tensor {
     const buffer = device.acquire(4 * sizeOf(shape), `${purpose} [${shape.join(', ')}]`);
-    return new Tensor(device, [...shape], dtype, { buffer, owners: 1 });
+    return new Tensor(device, [...shape], dtype, { buffer, owners: 1, version: 0 });
   }
 
   /** A tensor holding a copy of `data`; plain arrays become float32. */
@@ -57,7 +59,7 @@ export class Tensor {
       typed instanceof Float32Array ? 'f32' : typed instanceof Uint32Array ? 'u32' : 'i32';
     const buffer = device.acquireForWrite(4 * typed.length, `tensor [${dims.join(', ')}]`);
     device.write(buffer, onOwnBuffer(typed));
-    return new Tensor(device, [...dims], dtype, { buffer, owners: 1 });
+    return new Tensor(device, [...dims], dtype, { buffer, owners: 1, version: 0 });
   }
 
   static scalar(device: Device, value: number): Tensor {
@@ -86,6 +88,16 @@ export class Tensor {
     return this.#live().buffer;
   }
 
+  /** How often the memory was overwritten in place: the tape refuses gradients of values that are gone. */
+  get version(): number {
+    return this.#live().version;
+  }
+
+  /** To be called by whoever overwrites the memory with a kernel (an optimiser), as `assign` does itself. */
+  bumpVersion(): void {
+    this.#live().version++;
+  }
+
   /** Another tensor over the same memory, with an own lifetime. */
   view(shape: Shape = this.shape): Tensor {
     return new Tensor(this.device, [...shape], this.dtype, this.share());
@@ -98,7 +110,7 @@ export class Tensor {
     return storage;
   }
 
-  /** Overwrites the values (as many as the tensor has), in place. */
+  /** Overwrites the values (as many as the tensor has), in place. Not between a loss and its `backward`. */
   assign(data: TensorData): void {
     if (!(data instanceof ARRAYS[this.dtype])) {
       throw new HistogradError(
@@ -109,6 +121,7 @@ export class Tensor {
     }
     const value = Tensor.from(this.device, data, this.shape);
     this.device.copy(value.buffer, this.buffer, 4 * this.size);
+    this.bumpVersion();
     value.dispose();
   }
 

@@ -145,7 +145,8 @@ class Training {
     const { device, options } = this.task;
     const { model, optimizer, generator, progress } = this.state;
     const generatorOffset = generator.offset;
-    const lr = options.lr * this.scheduleFactor();
+    const factor = this.scheduleFactor();
+    const lr = options.lr * factor;
     model.train();
     const { lossTensor, clip } = scope(() => {
       const { bags, targets } = uploadBatch(this.task, this.state.scales, this.targets, batch);
@@ -154,7 +155,7 @@ class Training {
         backward(loss);
         progress.peakBytes = Math.max(progress.peakBytes, device.memory.live);
         const clip = clipGradNorm(model.namedParameters().values(), options.maxNorm ?? undefined);
-        optimizer.step(clip, lr);
+        optimizer.step(clip, factor);
         optimizer.zeroGrad();
         return { lossTensor: loss.view([1]), clip };
       } finally {

@@ -10,7 +10,7 @@ import { affine, exp, relu, square } from '../../src/ops/unary.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
-import { testDevice } from '../device.ts';
+import { testDevice, tightDevice } from '../device.ts';
 
 const parameter = (device: Device, ...values: number[]) =>
   Parameter.of(Tensor.from(device, values));
@@ -127,12 +127,31 @@ describe('backward refuses', () => {
     expect(await gradOf(x)).toEqual([2, 4]);
   });
 
+  it('second derivatives', async () => {
+    const x = parameter(await testDevice(), 1, 2);
+    backward(sum(square(x)));
+    const slope = sum(square(x.grad!));
+    await expectError(() => backward(slope), 'no-gradient', /requires a gradient/);
+  });
+
   it('a seed that does not fit', async () => {
     const device = await testDevice();
     const x = parameter(device, 1, 2);
     const seed = Tensor.zeros(device, [2, 1]);
     const found = /a seed of shape \[2\], that of the result, found \[2, 1\]/;
     await expectError(() => backwardFrom(square(x), seed), 'shape', found);
+    const integers = Tensor.from(device, Int32Array.of(1, 2));
+    await expectError(
+      () => backwardFrom(square(x), integers),
+      'dtype',
+      /expected a seed of f32 .*found i32/,
+    );
+    const elsewhere = Tensor.zeros(await tightDevice(), [2]);
+    await expectError(
+      () => backwardFrom(square(x), elsewhere),
+      'device-mismatch',
+      /on the device of the result, found f32 on another device/,
+    );
   });
 
   it('a graph whose values were freed', async () => {
@@ -141,6 +160,29 @@ describe('backward refuses', () => {
     const loss = sum(square(between));
     between.dispose();
     await expectError(() => backward(loss), 'use-after-free', /\[2\] was used after it was freed/);
+  });
+
+  it('values that were overwritten after the loss was computed', async () => {
+    const device = await testDevice();
+    const x = parameter(device, 1, 2);
+    const weight = parameter(device, 3, 4);
+    const loss = sum(mul(x, weight));
+    weight.assign(Float32Array.of(5, 6));
+    const found =
+      /input 1 of mul, a tensor of shape \[2\], was overwritten after mul was computed: expected version 0, found version 1[\s\S]*Call backward\(\) before assign/;
+    await expectError(() => backward(loss), 'modified-in-place', found);
+    // A result, through a view of it; and by a kernel, that says so.
+    const y = exp(x);
+    const second = sum(y);
+    y.view([1, 2]).bumpVersion();
+    const result = /(input 0 of sum|the result of exp), .*expected version 0, found version 1/;
+    await expectError(() => backward(second), 'modified-in-place', result);
+    // Before it is computed, and once its gradient is there, nothing is in the way.
+    const third = sum(mul(x, weight));
+    backward(third);
+    weight.assign(Float32Array.of(7, 8));
+    backward(sum(mul(x, weight)));
+    expect(await gradOf(x)).toEqual([12, 14]);
   });
 
   it('a gradient of the wrong shape, by the name of its operation', async () => {

@@ -36,6 +36,19 @@ const cases = [
   ],
   [[600, 3], [3]],
   [[0, 5], [5]],
+  // In parts of 1024 elements: both sides large, neither, and repeated outside, between and inside.
+  [
+    [3, 700],
+    [3, 1],
+  ],
+  [
+    [13, 11, 20],
+    [13, 1, 20],
+  ],
+  [
+    [4, 1, 300],
+    [3, 1],
+  ],
 ].map((shapes) => ({ shapes: shapes as Shape[], options: {} }));
 
 /** NumPy's rule: walks the output's index and drops what an operand repeats over. */
@@ -59,12 +72,13 @@ function broadcast(f: (p: number, q: number) => number) {
   };
 }
 
-proveOp({ op: addOp, cases, reference: broadcast((p, q) => p + q) });
-proveOp({ op: subOp, cases, reference: broadcast((p, q) => p - q) });
-proveOp({ op: mulOp, cases, reference: broadcast((p, q) => p * q) });
+proveOp({ op: addOp, cases, splits: true, reference: broadcast((p, q) => p + q) });
+proveOp({ op: subOp, cases, splits: true, reference: broadcast((p, q) => p - q) });
+proveOp({ op: mulOp, cases, splits: true, reference: broadcast((p, q) => p * q) });
 proveOp({
   op: divOp,
   cases,
+  splits: true,
   draw: (random: Random, shape) => nd(shape, () => random.awayFromZero(0.5)).data,
   reference: broadcast((p, q) => p / q),
 });

@@ -13,7 +13,7 @@ async function row(name: string): Promise<string[]> {
   const { cases } = await loadGolden('ops', name);
   const more = [
     call.includes('linearIn') ? ', adjoint' : '',
-    call.includes('splits: true') ? ', splits' : '',
+    /\bsplits\b/.test(call) ? ', splits' : '',
   ];
   const proofs = `[${test}](../test/ops/${test}): ${cases.length} goldens${more.join('')}`;
   const kernels = kernelsOf(file).map(

@@ -23,6 +23,7 @@ proveOp({
       offset: 1000 * i,
     },
   })),
+  splits: true,
   reference: ([x], { p, seed, offset }) => {
     const u = philoxUniform(seed, offset, x!.data.length);
     return nd(x!.shape, (i) => (u[i]! >= Math.fround(p) ? x!.data[i]! / (1 - p) : 0));

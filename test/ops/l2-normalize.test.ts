@@ -21,6 +21,10 @@ proveOp({
     { shapes: [[13]], options: { eps: 1e-12 } },
     { shapes: [[0, 6]], options: { eps: 1e-12 } },
   ],
+  splits: [
+    { shapes: [[197, 13]], options: { eps: 1e-12 } },
+    { shapes: [[3, 7, 192]], options: { eps: 1e-12 } },
+  ],
   reference: ([x], { eps }) => mapRows(x!, (row) => row.map((v) => v / Math.max(norm(row), eps))),
 });
 

@@ -8,12 +8,20 @@ import { proveOp, TUNINGS } from './prove.ts';
 
 const shapes: Shape[] = [[5, 1], [7], [49, 197], [3, 1031], [2, 3, 33], [600, 4], [0, 6]];
 
-proveOp({
-  op: layerNormOp,
-  cases: shapes.map((shape) => ({
+const withWeights = (all: readonly Shape[]) =>
+  all.map((shape) => ({
     shapes: [shape, [shape.at(-1)!], [shape.at(-1)!]],
     options: { eps: 1e-5 },
-  })),
+  }));
+
+proveOp({
+  op: layerNormOp,
+  cases: withWeights(shapes),
+  splits: withWeights([
+    [600, 4],
+    [197, 13],
+    [3, 7, 192],
+  ]),
   reference: ([x, weight, bias], { eps }) =>
     mapRows(x!, (row) => {
       const mean = row.reduce((sum, v) => sum + v, 0) / row.length;

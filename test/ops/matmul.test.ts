@@ -5,7 +5,7 @@ import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { type Nd, nd, Random } from './nd.ts';
-import { difference, proveOp } from './prove.ts';
+import { difference, proveOp, TUNINGS } from './prove.ts';
 
 interface Sizes {
   batch: number;
@@ -111,6 +111,18 @@ proveOp({
       options: plain,
     },
   ],
+  splits: [
+    // The result only, then each operand, in each way it may be stored.
+    [[65, 7], [7, 33], plain],
+    [[197, 49], [49, 3], plain],
+    [[1031, 5], [1031, 4], STORED[1]!],
+    [[5, 197], [129, 197], STORED[2]!],
+    [[67, 41], [35, 67], STORED[3]!],
+    [[3, 1500], [1500, 2], plain],
+    // Batches of more than a part holds, and batches each of which is larger.
+    [[70, 5, 4], [70, 4, 6], plain],
+    [[2, 40, 36], [2, 40, 33], STORED[1]!],
+  ].map(([a, b, options]) => ({ shapes: [a, b] as number[][], options: options as Stored })),
   reference: ([a, b], stored) => {
     const [rows, columns] = a!.shape.slice(-2) as [number, number];
     const [m, k] = stored.transposeA ? [columns, rows] : [rows, columns];
@@ -134,6 +146,17 @@ proveOp({
     [[13], [5, 13], [5]],
     [[0, 6], [3, 6], [3]],
     [[2, 0], [3, 0], [3]],
+  ].map((shapes) => ({ shapes, options: {} })),
+  splits: [
+    [[49, 37], [65, 37], [65]],
+    [[2, 3, 600], [5, 600], [5]],
+    [
+      [1100, 3],
+      [2, 3],
+    ],
+    // Even a row exceeds a part: K is cut, and the bias added once.
+    [[3, 2300], [2, 2300], [2]],
+    [[3], [1500, 3], [1500]],
   ].map((shapes) => ({ shapes, options: {} })),
   reference: ([x, weight, bias]) => {
     const [n, k] = weight!.shape as [number, number];
@@ -179,6 +202,40 @@ describe.each<MatmulKernel>(['subgroup', 'tiled', 'rows'])('the %s kernel', (ker
       const problem = difference(await out.floats(), expected.data, allowance);
       expect(problem, JSON.stringify(sizes)).toBeNull();
       for (const tensor of [x!, y!, z!, out]) tensor.dispose();
+    }
+  });
+});
+
+describe.each(TUNINGS)('multiplyInto, $tuning', ({ open, tight }) => {
+  // Columns 3 … 3 + N of every matrix in a wider result, from a part of one matrix against a batch.
+  it.each([
+    ['whole', { batch: 3, m: 9, n: 10, k: 7 }],
+    ['in parts', { batch: 3, m: 37, n: 21, k: 30 }],
+  ])('adds a product to a part of a larger tensor, %s', async (_, sizes) => {
+    const { batch, m, n, k } = sizes;
+    const random = new Random(9);
+    const wide = n + 5;
+    const draw = (...shape: number[]) => nd(shape, () => random.integer(9) - 4);
+    const [weight, x, before] = [draw(m + 2, k), draw(batch, k, n), draw(batch, m, wide)];
+    const expected = Float32Array.from(before.data);
+    for (let b = 0; b < batch; b++) {
+      for (let i = 0; i < m; i++) {
+        for (let j = 0; j < n; j++) {
+          for (let l = 0; l < k; l++) {
+            const right = x.data[(b * k + l) * n + j]!;
+            expected[(b * m + i) * wide + 3 + j]! += weight.data[(i + 2) * k + l]! * right;
+          }
+        }
+      }
+    }
+    for (const device of [await open(), await tight()]) {
+      const [a, right, out] = [weight, x, before].map(({ shape, data }) =>
+        Tensor.from(device, Float32Array.from(data), shape),
+      );
+      const rows = { tensor: a!, start: 2 * k, batch: 0 };
+      const columns = { tensor: out!, start: 3, row: wide };
+      multiplyInto(rows, right!, null, columns, { ...sizes, ...plain, accumulate: true });
+      expect(await out!.floats()).toEqual(expected);
     }
   });
 });

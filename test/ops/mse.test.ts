@@ -9,9 +9,13 @@ import { proveOp } from './prove.ts';
 // Runs of 1,024 elements are summed first; 300 × 1,031 has more runs than are summed at once.
 const shapes: Shape[] = [[1], [], [1023], [1025], [49, 197], [2, 3, 5, 7], [530, 1031]];
 
+const pairs = (all: readonly Shape[]) =>
+  all.map((shape) => ({ shapes: [shape, shape], options: {} }));
+
 proveOp({
   op: mseOp,
-  cases: shapes.map((shape) => ({ shapes: [shape, shape], options: {} })),
+  cases: pairs(shapes),
+  splits: pairs(shapes.slice(0, -1)),
   reference: ([p, t]) =>
     nd([], () => {
       const squares = p!.data.map((v, i) => (v - t!.data[i]!) ** 2);

@@ -26,7 +26,7 @@ describe('an operation', () => {
     await expectError(
       () => add(a, b),
       'device-mismatch',
-      /add: its inputs live on different devices/,
+      /add: expected all inputs on the device of input 0 \(.+\), found input 1 on .+, another device/,
     );
   });
 

@@ -13,7 +13,7 @@ import type { Op } from '../../src/ops/op.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Segments } from '../../src/tensor/segments.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
-import { testDevice } from '../device.ts';
+import { TIGHT, testDevice, tightDevice } from '../device.ts';
 import { loadGolden } from '../reference/goldens.ts';
 import { dot, type Nd, nd, norm, Random } from './nd.ts';
 
@@ -39,6 +39,12 @@ export interface Proof<Options, Json> {
   elementwise?: boolean;
   /** Inputs in which the operation is linear (the others held fixed): ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ is checked for each. */
   linearIn?: readonly number[];
+  /**
+   * The operation splits tensors larger than one binding: the float64 comparison runs once more where a binding
+   * spans 1024 elements, on the same cases or on these. Rows that are bound in parts begin at multiples of 64
+   * elements, so that 64 rows of an odd length must fit.
+   */
+  splits?: true | readonly FuzzCase<Json>[];
 }
 
 interface Values {
@@ -57,9 +63,18 @@ export async function otherTuning(): Promise<Device> {
 }
 
 /** The same tests for both classes of adapter. */
-export const TUNINGS: readonly { tuning: string; open: () => Promise<Device> }[] = [
-  { tuning: 'as tuned for this adapter', open: () => testDevice() },
-  { tuning: 'as tuned for the other class', open: otherTuning },
+export const TUNINGS: readonly {
+  tuning: string;
+  open: () => Promise<Device>;
+  /** The same with bindings of `TIGHT` elements. */
+  tight: () => Promise<Device>;
+}[] = [
+  { tuning: 'as tuned for this adapter', open: () => testDevice(), tight: () => tightDevice() },
+  {
+    tuning: 'as tuned for the other class',
+    open: otherTuning,
+    tight: async () => tightDevice((await otherTuning()).class),
+  },
 ];
 
 export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): void {
@@ -67,7 +82,31 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
   const allowance = { relative: tolerance, floor, elementwise };
   const toOptions = proof.options ?? ((json: Json) => json as unknown as Options);
   const golden = () => loadGolden('ops', op.name);
-  const samples = proof.cases.map((fuzz, i) => once(() => sample(proof, fuzz, i)));
+  const draw = (cases: readonly FuzzCase<Json>[]) =>
+    cases.map((fuzz, i) => once(() => sample(proof, fuzz, i)));
+  const samples = draw(proof.cases);
+  const splits = Array.isArray(proof.splits) ? draw(proof.splits) : samples;
+
+  /** What differs from float64 in the values and gradients of these samples. */
+  const compareWithFloat64 = async (device: Device, made: typeof samples) => {
+    const wrong: string[] = [];
+    for (const make of made) {
+      const { label, options, inputs, weights, value, slopes } = make();
+      const result = await evaluate(op, device, inputs, toOptions(options, device), weights);
+      const problem = compare(result.value, value, allowance);
+      if (problem) wrong.push(`value, ${label}: ${problem}`);
+      for (const { input, direction, slope } of slopes) {
+        const grad = result.grads[input]!.data;
+        // Rounding errors of the elements are independent: they add up like the norm.
+        const allowed = tolerance * norm(grad) + floor * Math.sqrt(grad.length);
+        const found = dot(grad, direction);
+        if (!(Math.abs(found - slope) <= allowed)) {
+          wrong.push(`gradient ${input}, ${label}: ${found} along a direction, expected ${slope}`);
+        }
+      }
+    }
+    return wrong;
+  };
 
   describe(op.name, () => {
     it('has a float64 reference that agrees with PyTorch', async () => {
@@ -88,7 +127,7 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
       }
     });
 
-    describe.each(TUNINGS)('$tuning', ({ open }) => {
+    describe.each(TUNINGS)('$tuning', ({ open, tight }) => {
       it('agrees with PyTorch in value and gradients', async () => {
         const device = await open();
         const { cases, tensor } = await golden();
@@ -116,26 +155,15 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
       });
 
       it('agrees with float64 over awkward shapes', async () => {
-        const device = await open();
-        const wrong: string[] = [];
-        for (const make of samples) {
-          const { label, options, inputs, weights, value, slopes } = make();
-          const result = await evaluate(op, device, inputs, toOptions(options, device), weights);
-          const problem = compare(result.value, value, allowance);
-          if (problem) wrong.push(`value, ${label}: ${problem}`);
-          for (const { input, direction, slope } of slopes) {
-            const grad = result.grads[input]!.data;
-            // Rounding errors of the elements are independent: they add up like the norm.
-            const allowed = tolerance * norm(grad) + floor * Math.sqrt(grad.length);
-            const found = dot(grad, direction);
-            if (!(Math.abs(found - slope) <= allowed)) {
-              wrong.push(
-                `gradient ${input}, ${label}: ${found} along a direction, expected ${slope}`,
-              );
-            }
-          }
-        }
-        expect(wrong).toEqual([]);
+        expect(await compareWithFloat64(await open(), samples)).toEqual([]);
+      });
+
+      it.skipIf(!proof.splits)('agrees with float64 where tensors exceed a binding', async () => {
+        const device = await tight();
+        expect(device.bindingBytes).toBe(4 * TIGHT);
+        const sizes = splits.flatMap((make) => make().inputs.map(({ data }) => data.length));
+        expect(Math.max(...sizes)).toBeGreaterThan(TIGHT);
+        expect(await compareWithFloat64(device, splits)).toEqual([]);
       });
 
       it.skipIf(!proof.linearIn)('and its gradient are adjoint', async () => {

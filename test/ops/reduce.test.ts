@@ -35,6 +35,20 @@ const empty = ofShapes([
   [[0], null],
 ]);
 
+/** Parts along the outer axis, along the reduced one, and of slices so long that not two fit a binding. */
+const splits = ofShapes([
+  [[5001], null],
+  [[49, 197], 0],
+  [[49, 197], 1],
+  [[523, 2, 5], 0],
+  [[23, 11, 17], 1],
+  [[1031, 3], 0, true],
+  [[3, 1500], 0],
+  [[2, 3, 700], 1],
+  [[1, 2500], 0],
+  [[1500, 1, 2], 1],
+]);
+
 function reduceWith(combine: (values: Float64Array) => number) {
   return ([x]: readonly Nd[], { axis, keepDims }: ReduceOptions): Nd => {
     const { shape, data } = x!;
@@ -59,11 +73,17 @@ function reduceWith(combine: (values: Float64Array) => number) {
 
 const total = (values: Float64Array) => values.reduce((all, v) => all + v, 0);
 
-proveOp({ op: sumOp, cases: [...cases, ...empty], reference: reduceWith(total) });
-proveOp({ op: meanOp, cases, reference: reduceWith((values) => total(values) / values.length) });
+proveOp({ op: sumOp, cases: [...cases, ...empty], splits, reference: reduceWith(total) });
+proveOp({
+  op: meanOp,
+  cases,
+  splits,
+  reference: reduceWith((values) => total(values) / values.length),
+});
 proveOp({
   op: maxOp,
   cases,
+  splits,
   // No ties, and none that a finite difference could make.
   draw: (random, shape) => random.permutation(sizeOf(shape)).map((v) => 0.25 * v - 100),
   reference: reduceWith((values) => values.reduce((most, v) => Math.max(most, v), -Infinity)),

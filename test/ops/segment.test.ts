@@ -36,8 +36,16 @@ const BAGS: readonly [lengths: number[], d: number][] = [
   [[], 2],
 ];
 
-const cases = (second: boolean) =>
-  BAGS.map(([lengths, d]) => {
+/** For bindings of 1024 elements, with as many rows at most: long bags, bags shorter than a part, as many bags as rows, and none. */
+const LARGE: readonly (typeof BAGS)[number][] = [
+  [[701, 300], 3],
+  [[0, 49, 197, 0, 130, 7, 7], 5],
+  [Array<number>(400).fill(1), 4],
+  [[], 2],
+];
+
+const cases = (second: boolean, bags = BAGS) =>
+  bags.map(([lengths, d]) => {
     const offsets = [0];
     for (const n of lengths) offsets.push(offsets.at(-1)! + n);
     const total = offsets.at(-1)!;
@@ -68,17 +76,28 @@ function sumWith(weight: (row: number, length: number, weights: Nd | undefined) 
   };
 }
 
-proveOp({ op: segmentSumOp, options, cases: cases(false), reference: sumWith(() => 1) });
+proveOp({
+  op: segmentSumOp,
+  options,
+  cases: cases(false),
+  splits: cases(false, LARGE),
+  reference: sumWith(() => 1),
+});
 proveOp({
   op: segmentMeanOp,
   options,
   cases: cases(false),
+  splits: cases(false, LARGE),
   reference: sumWith((_, length) => 1 / length),
 });
 proveOp({
   op: segmentWeightedSumOp,
   options,
   cases: cases(true),
+  splits: cases(true, [
+    [[800, 100], 3],
+    [[0, 49, 197, 0, 130, 7, 7], 5],
+  ]),
   reference: sumWith((row, _, weights) => weights!.data[row]!),
 });
 

@@ -1,7 +1,7 @@
 """Writes the PyTorch goldens beside this script; see README.md.
 
 Usage: /usr/bin/python3 make_goldens.py [FAMILY ...]
-A family is golden_ops.NAME, golden_layers.NAME, random or parity; without any, all are written.
+A family is golden_ops.NAME, golden_layers.NAME, random, parity, optimisers or unsupervised; without any, all are written.
 """
 
 import sys
@@ -25,6 +25,8 @@ except ImportError as error:
 
 import golden_layers
 import golden_ops
+import golden_optimisers
+import golden_unsupervised
 import philox
 import safetensors_file
 from golden_ops.sampling import Random
@@ -182,6 +184,8 @@ def main():
     writers |= {family: (lambda family=family: write_layers(family)) for family in families(golden_layers)}
     writers["random"] = lambda: write("ops", "random", *random_golden())
     writers["parity"] = write_parity
+    writers["optimisers"] = lambda: golden_optimisers.write(os.path.join(HERE, "optim"))
+    writers["unsupervised"] = lambda: golden_unsupervised.write(os.path.join(HERE, "unsupervised"))
     wanted = sys.argv[1:] or list(writers)
     unknown = [name for name in wanted if name not in writers]
     if unknown:

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Generator, normal, uniform } from '../../src/tensor/random.ts';
 import type { Shape } from '../../src/tensor/tensor.ts';
-import { testDevice } from '../device.ts';
+import { testDevice, tightDevice } from '../device.ts';
 import { philoxUniform } from '../ops/philox.ts';
 import { difference, TUNINGS } from '../ops/prove.ts';
 import { loadGolden } from '../reference/goldens.ts';
@@ -29,6 +29,18 @@ describe.each(TUNINGS)('random numbers, $tuning', ({ open }) => {
       else expect(difference(found, expected, { relative: 0, floor: 1e-3 }), output).toBeNull();
     }
   });
+});
+
+it('a tensor larger than one binding holds the same numbers', async () => {
+  const draw = { seed: [3, 4] as const, offset: 5 };
+  for (const fill of [uniform, normal]) {
+    const [whole, parts] = await Promise.all(
+      [await testDevice(), await tightDevice()].map((device) =>
+        fill(device, [5001], draw).floats(),
+      ),
+    );
+    expect(parts).toEqual(whole);
+  }
 });
 
 describe('a draw', () => {

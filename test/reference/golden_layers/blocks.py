@@ -120,6 +120,12 @@ class Attention(nn.Module):  # timm.models.vision_transformer.Attention
         return self.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, n, c))
 
 
+def mlp(r):
+    for shape, hidden in (([3, 1], 1), ([2, 7, 13], 29)):
+        options = {"width": shape[-1], "hidden": hidden}
+        yield Case(Mlp(**options), {"x": r.normal(*shape)}, options)
+
+
 class LayerScale(nn.Module):  # timm
     def __init__(self, width, start):
         super().__init__()
@@ -349,6 +355,7 @@ GOLDENS = {
     "BasicBlock": residual(BasicBlock),
     "Bottleneck": residual(Bottleneck),
     "DenseLayer": dense_layer,
+    "Mlp": mlp,
     "ViTBlock": vit_block,
     "SwinBlock": swin_block,
     "ConvMixerBlock": conv_mixer_block,

@@ -97,6 +97,9 @@ def softmax(r):
     for shape in ([1, 1], [5, 1], [7, 13], [17, 65], [2, 3, 5], [1, 1027]):
         yield single(r.normal(*shape, scale=3))
     yield single(column([80, -80, 0, 79], [-80, -80, -80, -80], [80, 80, 80, 80], [-80, -79, -78, 80]))
+    for shape, axis in (([7, 13], 0), ([2, 67, 5], 1), ([2, 3, 5, 7], -3), ([3, 1, 4], 1)):
+        yield single(r.normal(*shape, scale=3), axis=axis)
+    yield single(column([80, -80, 79, 0], [-80, -80, 80, 1]).T.copy(), axis=0)
 
 
 OFFSETS = (
@@ -195,6 +198,9 @@ def permute(r):
         ([2, 3, 5], [1, 0, 2]),
         ([2, 3, 5], [2, 0, 1]),
         ([2, 3, 4, 5], [0, 2, 1, 3]),
+        ([2, 3, 2, 2, 3, 4], [0, 1, 3, 2, 4, 5]),
+        ([2, 3, 2, 3, 2], [4, 1, 3, 0, 2]),
+        ([2, 3, 1, 2, 3, 2, 2], [6, 2, 4, 1, 5, 0, 3]),
     ):
         yield single(r.normal(*shape), dims=dims)
 

@@ -1,5 +1,6 @@
-// AdamW, one parameter tensor (Loshchilov & Hutter 2019; the order of torch.optim.AdamW):
-//   p *= 1 - lr * weight_decay;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
+// Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), one parameter tensor, in the order of torch.optim:
+//   DECOUPLED (AdamW): p *= 1 - lr * weight_decay;  else (Adam): g += weight_decay * p
+//   m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
 //   p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 // with g scaled by clip[1] (see grad-norm.wgsl). Where clip[2] is 0, a gradient was not finite: nothing changes.
 //
@@ -12,6 +13,7 @@ import package::shared::grid::group_index;
 
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
+override DECOUPLED: bool = true;
 
 struct Params {
   vecs: u32,
@@ -39,13 +41,18 @@ fn step(at: Invocation) {
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
-      let grad = g[i] * scale;
+      var grad = g[i] * scale;
+      var decay = params.lr * params.weight_decay;
+      if (!DECOUPLED) {
+        grad += params.weight_decay * p[i];
+        decay = 0.0;
+      }
       let mean = params.beta1 * m[i] + (1.0 - params.beta1) * grad;
       let variance = params.beta2 * v[i] + (1.0 - params.beta2) * grad * grad;
       m[i] = mean;
       v[i] = variance;
       let denominator = sqrt(variance) / params.correction2_sqrt + params.eps;
-      p[i] = p[i] * (1.0 - params.lr * params.weight_decay) - (params.lr / params.correction1) * mean / denominator;
+      p[i] = p[i] * (1.0 - decay) - (params.lr / params.correction1) * mean / denominator;
     }
   }
 }

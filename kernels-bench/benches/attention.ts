@@ -1,0 +1,49 @@
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backwardFrom } from '../../src/autograd/tape.ts';
+import { attention } from '../../src/ops/attention.ts';
+import { type Bench, FLOAT } from '../bench.ts';
+import { disposeAll, random } from './tensors.ts';
+
+const HEADS = 8;
+const TOKENS = 1024;
+const WIDTH = 64;
+const SHAPE = [1, HEADS, TOKENS, WIDTH];
+const SIZE = HEADS * TOKENS * WIDTH;
+const PRODUCT = 2 * HEADS * TOKENS * TOKENS * WIDTH;
+
+export const attentionBenches: readonly Bench[] = [
+  {
+    id: 'attention-forward',
+    name: 'attention, 8 heads x 1024 tokens x 64',
+    quick: true,
+    flops: 2 * PRODUCT,
+    bytes: 4 * FLOAT * SIZE,
+    prepare(device) {
+      const [q, k, v] = [1, 2, 3].map((seed) => random(device, SHAPE, seed));
+      return {
+        run: () => void attention(q!, k!, v!),
+        dispose: () => disposeAll(q!, k!, v!),
+      };
+    },
+  },
+  {
+    id: 'attention-both',
+    name: 'attention, 8 heads x 1024 tokens x 64, forward and backward',
+    quick: true,
+    // Backward: the scores again, dP, dQ, dK and dV.
+    flops: 7 * PRODUCT,
+    bytes: 12 * FLOAT * SIZE,
+    prepare(device) {
+      const inputs = [1, 2, 3].map((seed) => Parameter.of(random(device, SHAPE, seed)));
+      const seed = random(device, SHAPE, 4);
+      return {
+        run() {
+          const [q, k, v] = inputs;
+          backwardFrom(attention(q!, k!, v!), seed);
+          for (const input of inputs) input.grad = null;
+        },
+        dispose: () => disposeAll(...inputs, seed),
+      };
+    },
+  },
+];

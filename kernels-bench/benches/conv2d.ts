@@ -1,0 +1,79 @@
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backwardFrom } from '../../src/autograd/tape.ts';
+import { conv2d } from '../../src/ops/conv2d.ts';
+import { type Bench, FLOAT } from '../bench.ts';
+import { disposeAll, random } from './tensors.ts';
+
+interface Layer {
+  batch: number;
+  channels: number;
+  outputs: number;
+  size: number;
+  kernel: number;
+  stride: number;
+}
+
+function sizes({ batch, channels, outputs, size, kernel, stride }: Layer) {
+  const result = Math.ceil(size / stride);
+  const x = [batch, channels, size, size];
+  const weight = [outputs, channels, kernel, kernel];
+  const y = [batch, outputs, result, result];
+  const count = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1);
+  const flops = 2 * count(y) * channels * kernel * kernel;
+  return { x, weight, y, flops, bytes: FLOAT * (count(x) + count(weight) + count(y)) };
+}
+
+function forward(id: string, name: string, quick: boolean, layer: Layer): Bench {
+  const { x, weight, flops, bytes } = sizes(layer);
+  const options = { stride: layer.stride, padding: (layer.kernel - 1) / 2 };
+  return {
+    id,
+    name,
+    quick,
+    flops,
+    bytes,
+    prepare(device) {
+      const images = random(device, x, 1);
+      const filters = random(device, weight, 2);
+      return {
+        run: () => void conv2d(images, filters, null, options),
+        dispose: () => disposeAll(images, filters),
+      };
+    },
+  };
+}
+
+/** Forward and both gradients. */
+function both(id: string, name: string, quick: boolean, layer: Layer): Bench {
+  const { x, weight, y, flops, bytes } = sizes(layer);
+  const options = { stride: layer.stride, padding: (layer.kernel - 1) / 2 };
+  return {
+    id,
+    name,
+    quick,
+    flops: 3 * flops,
+    bytes: 3 * bytes,
+    prepare(device) {
+      const images = Parameter.of(random(device, x, 1));
+      const filters = Parameter.of(random(device, weight, 2));
+      const seed = random(device, y, 3);
+      return {
+        run() {
+          backwardFrom(conv2d(images, filters, null, options), seed);
+          images.grad = null;
+          filters.grad = null;
+        },
+        dispose: () => disposeAll(images, filters, seed),
+      };
+    },
+  };
+}
+
+const MIDDLE: Layer = { batch: 8, channels: 64, outputs: 64, size: 56, kernel: 3, stride: 1 };
+const STEM: Layer = { batch: 8, channels: 3, outputs: 64, size: 224, kernel: 7, stride: 2 };
+
+export const convBenches: readonly Bench[] = [
+  forward('conv3x3-forward', 'conv 3x3, 8 x 64 x 56 x 56 to 64', true, MIDDLE),
+  both('conv3x3-both', 'conv 3x3, 8 x 64 x 56 x 56 to 64, forward and backward', true, MIDDLE),
+  forward('conv7x7-forward', 'conv 7x7 / 2, 8 x 3 x 224 x 224 to 64', true, STEM),
+];

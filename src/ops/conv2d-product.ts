@@ -1,0 +1,229 @@
+/**
+ * A convolution as an implicit matrix product over packed images, outside the tape: which kernel runs where, and the
+ * numbers it takes (`Params` of shaders/shared/conv_product.wgsl).
+ */
+import rowsCode from '../../shaders/conv2d-rows.wgsl';
+import subgroupCode from '../../shaders/conv2d-subgroup.wgsl';
+import tiledCode from '../../shaders/conv2d-tiled.wgsl';
+import type { Device } from '../gpu/device.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import { bindSpan, type Part } from '../tensor/parts.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { type PackedImages, packWeights, type WeightOrder } from './conv2d-packing.ts';
+import type { ConvSizes, Pair } from './conv2d-sizes.ts';
+
+const KERNELS = {
+  subgroup: defineKernel('conv2d-subgroup', subgroupCode),
+  tiled: defineKernel('conv2d-tiled', tiledCode),
+  rows: defineKernel('conv2d-rows', rowsCode),
+};
+
+export type ConvKernel = keyof typeof KERNELS;
+
+/** The kernel for a product with that many rows per group. */
+function chooseConv(device: Device, rows: number): ConvKernel {
+  if (device.class === 'gpu') return rows <= 8 ? 'rows' : 'tiled';
+  const shuffles = device.subgroupSize === 4 || device.subgroupSize === 8;
+  return shuffles && rows > 8 ? 'subgroup' : 'rows';
+}
+
+interface Plan {
+  overrides: Record<string, number>;
+  /** Rows and columns of the product that a workgroup computes. */
+  tile: Pair;
+}
+
+const PLANS: Record<ConvKernel, (device: Device) => Plan> = {
+  subgroup: ({ subgroupSize: LANES }) => ({ overrides: { LANES }, tile: [4 * LANES, 4 * LANES] }),
+  tiled: () => ({ overrides: {}, tile: [64, 64] }),
+  rows(device) {
+    const WORKGROUP = device.class === 'cpu' ? 8 : 64;
+    return { overrides: { WORKGROUP }, tile: [8, 4 * WORKGROUP] };
+  },
+};
+
+/** The window of a pixel in packed images: runs of vec4s, at distances. */
+interface Window {
+  runs: number;
+  runs_per_row: number;
+  run_quads: number;
+  run_down: number;
+  run_right: number;
+}
+
+/** Neighbouring taps of one group are one run. */
+function windowOf(taps: Pair, dilation: Pair, groups: number, { size, quads }: PackedImages) {
+  const pixel = groups * quads;
+  const run_down = dilation[0] * size[1] * pixel;
+  const joined = groups === 1 && dilation[1] === 1;
+  const window: Window = joined
+    ? { runs: taps[0], runs_per_row: 1, run_quads: taps[1] * quads, run_down, run_right: 0 }
+    : {
+        runs: taps[0] * taps[1],
+        runs_per_row: taps[1],
+        run_quads: quads,
+        run_down,
+        run_right: dilation[1] * pixel,
+      };
+  return taps[0] * taps[1] > 0 ? window : { ...window, runs: 0, runs_per_row: 1, run_quads: 1 };
+}
+
+function sourceParams(groups: number, images: PackedImages) {
+  return {
+    groups,
+    images: images.tensor.shape[0]!,
+    source_h: images.size[0],
+    source_w: images.size[1],
+    source_quads: groups * images.quads,
+    group_quads: images.quads,
+  };
+}
+
+const NO_TARGET = {
+  column_folds: 1,
+  out_channels: 0,
+  group_channels: 0,
+  out_h: 0,
+  out_w: 0,
+  phases_h: 1,
+  phases_w: 1,
+  step_h: 1,
+  step_w: 1,
+  first_h: 0,
+  first_w: 0,
+  out_start: 0,
+};
+
+const NO_DY = {
+  dy_h: 0,
+  dy_w: 0,
+  dy_quads: 0,
+  dy_group_quads: 0,
+  lines_per_part: 0,
+};
+
+export interface Product {
+  readonly source: PackedImages;
+  readonly order: WeightOrder;
+  /** Pixels per image, and where their windows begin. */
+  readonly grid: Pair;
+  readonly stride: Pair;
+  readonly origin: Pair;
+  readonly dilation: Pair;
+  /** Where the first pixel goes, and how far apart they go. */
+  readonly first: Pair;
+  readonly step: Pair;
+}
+
+/** out[part] = packed weights · windows (+ bias), for out [N, channels, h, w]. */
+export function multiply(
+  weight: Tensor,
+  bias: Tensor | null,
+  out: Tensor,
+  part: Part,
+  product: Product,
+  choice?: ConvKernel,
+): void {
+  const { source, order, grid, stride, origin, dilation, first, step } = product;
+  const { device } = out;
+  const [, channels, height, width] = out.shape as [number, number, number, number];
+  const { groups, phases } = order;
+  const rows = order.channels * phases[0] * phases[1];
+  const kernel = choice ?? chooseConv(device, rows);
+  const { overrides, tile } = PLANS[kernel](device);
+  const packed = packWeights(weight, order);
+  const [x, folds] = device.fold(Math.ceil((part.count * grid[0] * grid[1]) / tile[1]));
+  const image = channels * height * width;
+  const { binding, start } = bindSpan(out, part.start * image, part.count * image);
+  device.run(KERNELS[kernel], 'multiply', {
+    buffers: {
+      weight4: packed.buffer,
+      source4: source.tensor.buffer,
+      bias: (bias ?? packed).buffer,
+      out: binding,
+    },
+    params: {
+      ...NO_DY,
+      ...sourceParams(groups, source),
+      ...windowOf(order.taps, dilation, groups, source),
+      rows,
+      grid_h: grid[0],
+      grid_w: grid[1],
+      stride_h: stride[0],
+      stride_w: stride[1],
+      origin_h: origin[0],
+      origin_w: origin[1],
+      column_folds: folds,
+      out_channels: channels,
+      group_channels: order.channels,
+      out_h: height,
+      out_w: width,
+      phases_h: phases[0],
+      phases_w: phases[1],
+      step_h: step[0],
+      step_w: step[1],
+      first_h: first[0],
+      first_w: first[1],
+      out_start: start,
+    },
+    overrides: { ...overrides, BIAS: bias ? 1 : 0 },
+    groups: [x, Math.ceil(rows / tile[0]), groups * folds],
+  });
+  packed.dispose();
+}
+
+/** Workgroups that a weight gradient should have at least; its pixels are split for that (split-K). */
+const ENOUGH_GROUPS = { cpu: 32, gpu: 512 };
+
+/**
+ * dY (pixel, output channel) · window (pixel, tap and input channel), summed over the pixels of each of several parts:
+ * [parts, outputs, taps and padded input channels].
+ */
+export function correlate(
+  source: PackedImages,
+  dy: PackedImages,
+  { groups, outputs, outSize, kernel: taps, stride, dilation }: ConvSizes,
+  choice?: ConvKernel,
+): Tensor {
+  const { device } = source.tensor;
+  const rows = outputs / groups;
+  const kernel = choice ?? chooseConv(device, rows);
+  const { overrides, tile } = PLANS[kernel](device);
+  const columns = 4 * source.quads * taps[0] * taps[1];
+  const tiles = [Math.ceil(columns / tile[1]), Math.ceil(rows / tile[0])] as const;
+  const lines = source.tensor.shape[0]! * outSize[0];
+  // As many parts as keep the adapter busy and their sums within one binding.
+  const wanted = Math.ceil(ENOUGH_GROUPS[device.class] / (tiles[0] * tiles[1] * groups));
+  const room = Math.floor(device.bindingBytes / (4 * outputs * columns));
+  const split = Math.max(1, Math.min(wanted, lines, room, Math.floor(65535 / groups)));
+  const lines_per_part = Math.ceil(lines / split);
+  const count = Math.ceil(lines / lines_per_part);
+  const parts = Tensor.empty(device, [count, outputs, columns], 'f32', 'partial sums');
+  device.run(KERNELS[kernel], 'weight_gradient', {
+    buffers: {
+      source4: source.tensor.buffer,
+      dy4: dy.tensor.buffer,
+      parts4: parts.buffer,
+    },
+    params: {
+      ...NO_TARGET,
+      ...sourceParams(groups, source),
+      ...windowOf(taps, dilation, groups, source),
+      rows,
+      grid_h: outSize[0],
+      grid_w: outSize[1],
+      stride_h: stride[0],
+      stride_w: stride[1],
+      origin_h: 0,
+      origin_w: 0,
+      dy_h: dy.size[0],
+      dy_w: dy.size[1],
+      dy_quads: groups * dy.quads,
+      dy_group_quads: dy.quads,
+      lines_per_part,
+    },
+    overrides,
+    groups: [...tiles, groups * count],
+  });
+  return parts;
+}

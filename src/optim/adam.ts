@@ -1,0 +1,61 @@
+import code from '../../shaders/adam.wgsl';
+import { defineKernel } from '../gpu/kernel.ts';
+import { type GroupOptions, Optimizer, type Parameters, requireOption } from './optimizer.ts';
+
+const kernel = defineKernel('adam', code);
+
+export interface AdamOptions extends GroupOptions {
+  betas: readonly [number, number];
+  eps: number;
+}
+
+/** torch.optim.Adam's defaults. */
+const DEFAULTS: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
+
+/**
+ * Adam (Kingma & Ba 2015; torch.optim.Adam): weight decay adds weightDecay · p to the gradient. One kernel per
+ * parameter. Its state: `m.<name>` and `v.<name>` (PyTorch's exp_avg and exp_avg_sq).
+ *
+ * @throws HistogradError `option`
+ */
+export class Adam extends Optimizer<AdamOptions> {
+  /** AdamW's p ← p (1 − lr · weightDecay) instead. */
+  protected readonly decoupled: boolean = false;
+
+  constructor(parameters: Parameters<AdamOptions>, options: Partial<AdamOptions> = {}) {
+    super(parameters, { ...DEFAULTS, ...options });
+  }
+
+  protected check({ lr, betas, eps, weightDecay }: AdamOptions): void {
+    requireOption(lr >= 0, 'lr', 'a number of at least 0', lr);
+    requireOption(
+      betas.every((b) => b >= 0 && b < 1),
+      'betas',
+      'two numbers in [0, 1)',
+      betas.join(', '),
+    );
+    requireOption(eps >= 0, 'eps', 'a number of at least 0', eps);
+    requireOption(weightDecay >= 0, 'weightDecay', 'a number of at least 0', weightDecay);
+  }
+
+  protected stateNames(): readonly string[] {
+    return ['m', 'v'];
+  }
+
+  protected recipe({ betas, eps, weightDecay }: AdamOptions, lr: number, step: number) {
+    return {
+      kernel,
+      entry: 'step',
+      params: {
+        lr,
+        beta1: betas[0],
+        beta2: betas[1],
+        eps,
+        weight_decay: weightDecay,
+        correction1: 1 - betas[0] ** step,
+        correction2_sqrt: Math.sqrt(1 - betas[1] ** step),
+      },
+      overrides: { DECOUPLED: this.decoupled },
+    };
+  }
+}
