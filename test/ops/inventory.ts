@@ -17,7 +17,7 @@ export function readAll(folder: string, ending: string): Map<string, string> {
 
 type Modules = Record<string, Record<string, unknown>>;
 
-export const opModules: Modules = import.meta.glob('../../src/ops/*.ts', { eager: true });
+const opModules: Modules = import.meta.glob('../../src/ops/*.ts', { eager: true });
 export const layerModules: Modules = import.meta.glob('../../src/nn/**/*.ts', { eager: true });
 
 export interface ExportedOp {
