@@ -30,7 +30,11 @@ export default defineConfig(({ mode }) => {
   const bench = mode === 'bench';
   const input: Record<string, string> = bench
     ? { bench: 'kernels-bench/main.ts' }
-    : { index: 'src/index.node.ts', cli: 'src/cli/main.ts' };
+    : {
+        index: 'src/index.node.ts',
+        cli: 'src/cli/main.ts',
+        'tile-worker': 'src/extraction/node/tile-worker.ts',
+      };
   return {
     plugins: [wgsl()],
     define: { HISTOGRAD_VERSION: JSON.stringify(version) },

@@ -20,6 +20,8 @@ struct Params {
   lr: f32,
   beta1: f32,
   beta2: f32,
+  rest1: f32, // 1 - b1 and 1 - b2, not of the rounded b: 1 - f32(0.999) is off by 5e-5
+  rest2: f32,
   eps: f32,
   weight_decay: f32,
   correction1: f32, // 1 - b1^t
@@ -47,8 +49,8 @@ fn step(at: Invocation) {
         grad += params.weight_decay * p[i];
         decay = 0.0;
       }
-      let mean = params.beta1 * m[i] + (1.0 - params.beta1) * grad;
-      let variance = params.beta2 * v[i] + (1.0 - params.beta2) * grad * grad;
+      let mean = params.beta1 * m[i] + params.rest1 * grad;
+      let variance = params.beta2 * v[i] + params.rest2 * grad * grad;
       m[i] = mean;
       v[i] = variance;
       let denominator = sqrt(variance) / params.correction2_sqrt + params.eps;

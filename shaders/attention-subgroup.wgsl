@@ -6,7 +6,7 @@
 // gradient     weights P = exp(scores - log-sum-exp) again, dS = P * (dO vT - rowsum(dO * O)), then one of
 //              dq = scale * dS k       rows are queries, columns keys; a: q, k; b: dO, v; store_scores writes dS too
 //              dk = scale * dST q      keys_own: rows are keys, columns queries; a: k, q; b: v, dO
-//              dv = PT dO              keys_own, VALUES; the same operands
+//              dv = PT dO              keys_own, values; the same operands
 // Layout       see shared/attention_tile.wgsl.
 // BLOCKS       vec4s of the output's width per workgroup: 4, 8 or 16; a wider one takes several (passes).
 // Grid         place_of(), blocks of 4 * LANES rows. workgroup = LANES = subgroup size, 4 or 8.
@@ -44,7 +44,6 @@ enable subgroups;
 
 override LANES: u32 = 8u;
 override BLOCKS: u32 = 16u;
-override VALUES: bool = false; // gradient: of the values
 override UPPER: u32 = select(0u, 4u, LANES == 8u); // the lane that holds block 4 or 12
 
 // Scores and slopes of the tile: block i belongs to the columns of lane i.
@@ -188,31 +187,26 @@ fn make_slopes(place: Place, row: u32, col: u32, lane: u32) {
   }
 }
 
-// Column `index` (counted in vec4s from the pass's first) of the row that begins at `at`.
-fn part_a(at: u32, index: u32) -> vec4<f32> {
+// Vec4 `index` of the row that begins at `at`.
+fn part(of_b: bool, at: u32, index: u32) -> vec4<f32> {
+  if (of_b) { return cols_b[at + min(index, params.b4 - 1u)]; }
   return cols_a[at + min(index, params.a4 - 1u)];
 }
 
-fn part_b(at: u32, index: u32) -> vec4<f32> {
-  return cols_b[at + min(index, params.b4 - 1u)];
-}
-
-fn load_shares_a(at: u32, first: u32) {
-  share0 = part_a(at, first);
+// The lane's share of row `at` of the columns' operand: of b, or of a.
+fn load_shares(of_b: bool, place: Place, at: u32, first: u32) {
+  let line = min(at, place.end - 1u);
+  let start = select(
+    address(params.cols_a_at, place, line),
+    address(params.cols_b_at, place, line),
+    of_b,
+  );
+  share0 = part(of_b, start, first);
   share1 = share0;
-  if (LANES == 4u && BLOCKS > 4u) { share1 = part_a(at, first + 4u); }
-  if (BLOCKS > 8u) { share2 = part_a(at, first + 8u); }
+  if (LANES == 4u && BLOCKS > 4u) { share1 = part(of_b, start, first + 4u); }
+  if (BLOCKS > 8u) { share2 = part(of_b, start, first + 8u); }
   share3 = share2;
-  if (LANES == 4u && BLOCKS > 12u) { share3 = part_a(at, first + 12u); }
-}
-
-fn load_shares_b(at: u32, first: u32) {
-  share0 = part_b(at, first);
-  share1 = share0;
-  if (LANES == 4u && BLOCKS > 4u) { share1 = part_b(at, first + 4u); }
-  if (BLOCKS > 8u) { share2 = part_b(at, first + 8u); }
-  share3 = share2;
-  if (LANES == 4u && BLOCKS > 12u) { share3 = part_b(at, first + 12u); }
+  if (LANES == 4u && BLOCKS > 12u) { share3 = part(of_b, start, first + 12u); }
 }
 
 // Adds one weight per row times the row that is loaded.
@@ -298,9 +292,8 @@ fn forward(
   let place = place_of(group.x + group.y * groups.x, 4u * LANES, BLOCKS);
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * lane;
-  let v_at = address(params.cols_b_at, place, 0u);
   var most = vec4<f32>(-HUGE);
-  var total: vec4<f32>;
+  var total = vec4<f32>(0.0);
   for (var col = place.begin; col < place.end; col += 4u * LANES) {
     make_scores(place, row, col, lane);
     let now = nan_max4(most, tile_maxima());
@@ -313,8 +306,7 @@ fn forward(
       total += row_sums(weights);
       var by_column = transpose(times_kept(weights, place, row, col + 4u * i));
       for (var s = 0u; s < 4u; s++) {
-        let key = min(col + 4u * i + s, place.end - 1u);
-        load_shares_b(v_at + key * params.cols_b_at.z, place.column + lane);
+        load_shares(true, place, col + 4u * i + s, place.column + lane);
         add_shares(by_column[0]);
         by_column = mat4x4<f32>(by_column[1], by_column[2], by_column[3], by_column[0]);
       }
@@ -341,28 +333,30 @@ fn gradient(
   let place = place_of(group.x + group.y * groups.x, 4u * LANES, BLOCKS);
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * lane;
-  let a_at = address(params.cols_a_at, place, 0u);
-  let b_at = address(params.cols_b_at, place, 0u);
-  var known: BlockStats;
-  if (params.keys_own == 0u) { known = block_stats(place, row, params.rows); }
+  let of_values = params.values == 1u;
+  let own = params.keys_own == 1u;
+  var known = BlockStats(vec4<f32>(0.0), vec4<f32>(0.0));
   for (var col = place.begin; col < place.end; col += 4u * LANES) {
     make_scores(place, row, col, lane);
-    if (!VALUES) { make_slopes(place, row, col, lane); }
+    if (!of_values) { make_slopes(place, row, col, lane); }
     for (var i = 0u; i < LANES; i++) {
       let block_col = col + 4u * i;
-      if (params.keys_own == 1u) { known = block_stats(place, block_col, params.cols); }
+      if (own || (i == 0u && col == place.begin)) {
+        known = block_stats(place, select(row, block_col, own), select(params.rows, params.cols, own));
+      }
       var weights = block_weights(c0, known);
-      if (VALUES) {
-        weights = times_kept(weights, place, row, block_col);
+      var factor = e0;
+      if (of_values) { factor = weights; }
+      factor = times_kept(factor, place, row, block_col);
+      if (of_values) {
+        weights = factor;
       } else {
-        weights = score_gradient(weights, times_kept(e0, place, row, block_col), known);
+        weights = score_gradient(weights, factor, known);
         if (params.store_scores == 1u && place.column == 0u) { store_scores(weights, place, row, block_col); }
       }
       var by_column = transpose(weights);
       for (var s = 0u; s < 4u; s++) {
-        let at = min(block_col + s, place.end - 1u);
-        if (VALUES) { load_shares_b(b_at + at * params.cols_b_at.z, place.column + lane); }
-        else { load_shares_a(a_at + at * params.cols_a_at.z, place.column + lane); }
+        load_shares(of_values, place, block_col + s, place.column + lane);
         add_shares(by_column[0]);
         by_column = mat4x4<f32>(by_column[1], by_column[2], by_column[3], by_column[0]);
       }
@@ -370,5 +364,5 @@ fn gradient(
       rotate_slopes();
     }
   }
-  store_output(place, row, vec4<f32>(select(params.scale, 1.0, VALUES)));
+  store_output(place, row, vec4<f32>(select(params.scale, 1.0, of_values)));
 }

@@ -64,7 +64,7 @@ fn merge(at: Invocation) {
     if (level < 1.0e38 && !(level <= most) && most == most) { most = level; }
   }
   var total = 0.0;
-  var sum: vec4<f32>;
+  var sum = vec4<f32>(0.0);
   for (var s = 0u; s < params.splits; s++) {
     let level = levels[s * params.count + unit];
     var weight = exp(level - most);
@@ -89,7 +89,7 @@ fn statistics(at: Invocation) {
   let head = (i / params.queries) % params.heads;
   let batch = i / params.queries / params.heads;
   let start = params.at.w + batch * params.at.x + head * params.at.y + query * params.at.z;
-  var total: vec4<f32>;
+  var total = vec4<f32>(0.0);
   for (var d = 0u; d < params.width4; d++) { total += o[start + d] * d_o[start + d]; }
   out2[i] = vec2<f32>(levels[i], total.x + total.y + total.z + total.w);
 }

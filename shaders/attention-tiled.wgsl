@@ -35,7 +35,6 @@ import package::shared::attention_tile::score_gradient;
 import package::shared::attention_tile::store_scores;
 
 override CHUNKS: u32 = 2u;
-override VALUES: bool = false; // gradient: of the values
 
 const ROWS = 64u;
 const COLS = 32u;
@@ -44,6 +43,7 @@ const PAD = 17u; // 16 and one: neighbouring columns fall into different banks
 var<workgroup> left: array<vec4<f32>, 256>; // [SLICE4][ROWS]
 var<workgroup> right: array<vec4<f32>, 128>; // [SLICE4][COLS]
 var<workgroup> weights: array<vec4<f32>, 544>; // [COLS][PAD]: four rows of a column
+
 fn block_at(x: u32, y: u32, d: u32, tile: mat4x4<f32>) -> mat4x4<f32> {
   let l = d * ROWS + 4u * y;
   let r = d * COLS + 4u * x;
@@ -70,7 +70,7 @@ fn products(place: Place, col: u32, x: u32, y: u32, of_b: bool) -> mat4x4<f32> {
     col_stride = params.cols_b_at.z;
     width4 = params.b4;
   }
-  var tile: mat4x4<f32>;
+  var tile = mat4x4<f32>();
   for (var d0 = 0u; d0 < width4; d0 += SLICE4) {
     workgroupBarrier();
     for (var i = y * 8u + x; i < SLICE4 * (ROWS + COLS); i += 128u) {
@@ -79,7 +79,7 @@ fn products(place: Place, col: u32, x: u32, y: u32, of_b: bool) -> mat4x4<f32> {
       let own = line < ROWS;
       var at = col_at + min(col + line - ROWS, place.end - 1u) * col_stride + d;
       if (own) { at = row_at + min(place.row + line, params.rows - 1u) * row_stride + d; }
-      var value: vec4<f32>;
+      var value = vec4<f32>(0.0);
       if (d < width4) {
         if (own && of_b) { value = rows_b[at]; }
         else if (own) { value = rows_a[at]; }
@@ -116,31 +116,25 @@ var<private> o1: mat4x4<f32>;
 var<private> o2: mat4x4<f32>;
 var<private> o3: mat4x4<f32>;
 
-fn add_columns_a(place: Place, col: u32, x: u32, y: u32) {
-  let base = address(params.cols_a_at, place, 0u);
-  let last = params.a4 - 1u;
-  let first = place.column + x;
-  for (var j = 0u; j < min(COLS, place.end - col); j++) {
-    let weight = weights[j * PAD + y];
-    let at = base + (col + j) * params.cols_a_at.z;
-    o0 = outer(o0, weight, cols_a[at + min(first, last)]);
-    if (CHUNKS > 1u) { o1 = outer(o1, weight, cols_a[at + min(first + 8u, last)]); }
-    if (CHUNKS > 2u) { o2 = outer(o2, weight, cols_a[at + min(first + 16u, last)]); }
-    if (CHUNKS > 3u) { o3 = outer(o3, weight, cols_a[at + min(first + 24u, last)]); }
-  }
+// Vec4 `index` of the row of the columns' operand that begins at `at`.
+fn part(of_b: bool, at: u32, index: u32) -> vec4<f32> {
+  if (of_b) { return cols_b[at + min(index, params.b4 - 1u)]; }
+  return cols_a[at + min(index, params.a4 - 1u)];
 }
 
-fn add_columns_b(place: Place, col: u32, x: u32, y: u32) {
-  let base = address(params.cols_b_at, place, 0u);
-  let last = params.b4 - 1u;
+fn add_columns(of_b: bool, place: Place, col: u32, x: u32, y: u32) {
   let first = place.column + x;
   for (var j = 0u; j < min(COLS, place.end - col); j++) {
     let weight = weights[j * PAD + y];
-    let at = base + (col + j) * params.cols_b_at.z;
-    o0 = outer(o0, weight, cols_b[at + min(first, last)]);
-    if (CHUNKS > 1u) { o1 = outer(o1, weight, cols_b[at + min(first + 8u, last)]); }
-    if (CHUNKS > 2u) { o2 = outer(o2, weight, cols_b[at + min(first + 16u, last)]); }
-    if (CHUNKS > 3u) { o3 = outer(o3, weight, cols_b[at + min(first + 24u, last)]); }
+    let at = select(
+      address(params.cols_a_at, place, col + j),
+      address(params.cols_b_at, place, col + j),
+      of_b,
+    );
+    o0 = outer(o0, weight, part(of_b, at, first));
+    if (CHUNKS > 1u) { o1 = outer(o1, weight, part(of_b, at, first + 8u)); }
+    if (CHUNKS > 2u) { o2 = outer(o2, weight, part(of_b, at, first + 16u)); }
+    if (CHUNKS > 3u) { o3 = outer(o3, weight, part(of_b, at, first + 24u)); }
   }
 }
 
@@ -173,7 +167,7 @@ fn forward(
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * local.y;
   var most = vec4<f32>(-HUGE);
-  var total: vec4<f32>; // over this thread's columns
+  var total = vec4<f32>(0.0); // over this thread's columns
   for (var col = place.begin; col < place.end; col += COLS) {
     let scores = as_scores(products(place, col, local.x, local.y, false), place, col, local.x, local.y);
     workgroupBarrier();
@@ -187,7 +181,7 @@ fn forward(
     total = total * fade + row_sums(tile);
     scale_output(fade);
     share_weights(times_kept(tile, place, row, col + 4u * local.x), local.x, local.y);
-    add_columns_b(place, col, local.x, local.y);
+    add_columns(true, place, col, local.x, local.y);
     workgroupBarrier();
   }
   workgroupBarrier();
@@ -216,31 +210,36 @@ fn gradient(
   let place = place_of(group.x + group.y * groups.x, ROWS, 8u * CHUNKS);
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * local.y;
-  var known: BlockStats;
-  if (params.keys_own == 0u) { known = block_stats(place, row, params.rows); }
+  let of_values = params.values == 1u;
+  let own = params.keys_own == 1u;
+  var known = BlockStats(vec4<f32>(0.0), vec4<f32>(0.0));
   for (var col = place.begin; col < place.end; col += COLS) {
     let block_col = col + 4u * local.x;
-    if (params.keys_own == 1u) { known = block_stats(place, block_col, params.cols); }
-    // One after the other in a loop: written twice, it would take twice as long to compile.
-    var scores: mat4x4<f32>;
-    var slopes: mat4x4<f32>;
-    for (var turn = 0u; turn < select(2u, 1u, VALUES); turn++) {
-      scores = slopes;
-      slopes = products(place, col, local.x, local.y, turn == 1u);
+    if (own || col == place.begin) {
+      known = block_stats(place, select(row, block_col, own), select(params.rows, params.cols, own));
     }
-    if (VALUES) { scores = slopes; }
+    // One after the other in a loop: written twice (or unrolled), it would take twice as long to compile.
+    var scores = mat4x4<f32>();
+    var slopes = mat4x4<f32>();
+    for (var turn = params.values; turn < 2u; turn++) {
+      scores = slopes;
+      slopes = products(place, col, local.x, local.y, turn != params.values);
+    }
+    if (of_values) { scores = slopes; }
     var tile = block_weights(as_scores(scores, place, col, local.x, local.y), known);
-    if (VALUES) {
-      tile = times_kept(tile, place, row, block_col);
+    var factor = slopes;
+    if (of_values) { factor = tile; }
+    factor = times_kept(factor, place, row, block_col);
+    if (of_values) {
+      tile = factor;
     } else {
-      tile = score_gradient(tile, times_kept(slopes, place, row, block_col), known);
+      tile = score_gradient(tile, factor, known);
       if (params.store_scores == 1u && place.column == 0u) { store_scores(tile, place, row, block_col); }
     }
     share_weights(tile, local.x, local.y);
-    if (VALUES) { add_columns_b(place, col, local.x, local.y); }
-    else { add_columns_a(place, col, local.x, local.y); }
+    add_columns(of_values, place, col, local.x, local.y);
     workgroupBarrier();
   }
-  scale_output(vec4<f32>(select(params.scale, 1.0, VALUES)));
+  scale_output(vec4<f32>(select(params.scale, 1.0, of_values)));
   store_output(place, row, local.x);
 }

@@ -45,7 +45,7 @@ fn multiply(
     pixel_start(first_pixel + 2u) + shift,
     pixel_start(first_pixel + 3u) + shift,
   );
-  var acc: array<vec4<f32>, 8>;
+  var acc = array<vec4<f32>, 8>();
   var k = 0u;
   for (var run = 0u; run < params.runs; run++) {
     let begin = run_offset(run);
@@ -57,11 +57,13 @@ fn multiply(
       k++;
     }
   }
+  // Constant bounds: compilers unroll these loops, and acc stays in registers.
   for (var p = 0u; p < 4u; p++) {
-    if (first_pixel + p >= pixel_count()) { break; }
     let pixel = pixel_target(first_pixel + p);
-    for (var r = 0u; r < min(8u, params.rows - row); r++) {
-      store(acc[r][p], row_target(g, row + r), pixel);
+    for (var r = 0u; r < 8u; r++) {
+      if (first_pixel + p < pixel_count() && row + r < params.rows) {
+        store(acc[r][p], row_target(g, row + r), pixel);
+      }
     }
   }
 }
@@ -82,7 +84,7 @@ fn weight_gradient(
   let s_step = params.stride_w * params.source_quads;
   let begin = part * params.lines_per_part;
   let end = min(begin + params.lines_per_part, params.images * params.grid_h);
-  var acc: array<vec4<f32>, 8>;
+  var acc = array<vec4<f32>, 8>();
   for (var line = begin; line < end; line++) {
     let image = line / params.grid_h;
     let j = line % params.grid_h;
@@ -102,7 +104,7 @@ fn weight_gradient(
     }
   }
   if (column >= columns) { return; }
-  for (var r = 0u; r < min(8u, params.rows - row); r++) {
-    parts4[part_index(part, g, row + r, column)] = acc[r];
+  for (var r = 0u; r < 8u; r++) {
+    if (row + r < params.rows) { parts4[part_index(part, g, row + r, column)] = acc[r]; }
   }
 }

@@ -61,14 +61,14 @@ fn multiply(
   let s1 = pixel_start(s + 1u) + g * params.group_quads;
   let s2 = pixel_start(s + 2u) + g * params.group_quads;
   let s3 = pixel_start(s + 3u) + g * params.group_quads;
-  var c0: mat4x4<f32>;
-  var c1: mat4x4<f32>;
-  var c2: mat4x4<f32>;
-  var c3: mat4x4<f32>;
-  var c4: mat4x4<f32>;
-  var c5: mat4x4<f32>;
-  var c6: mat4x4<f32>;
-  var c7: mat4x4<f32>;
+  var c0 = mat4x4<f32>();
+  var c1 = mat4x4<f32>();
+  var c2 = mat4x4<f32>();
+  var c3 = mat4x4<f32>();
+  var c4 = mat4x4<f32>();
+  var c5 = mat4x4<f32>();
+  var c6 = mat4x4<f32>();
+  var c7 = mat4x4<f32>();
   var k = 0u;
   for (var run = 0u; run < params.runs; run++) {
     let begin = run_offset(run);
@@ -121,14 +121,14 @@ fn weight_gradient(
   let s_step = params.stride_w * params.source_quads;
   let begin = part * params.lines_per_part;
   let end = min(begin + params.lines_per_part, params.images * params.grid_h);
-  var c0: mat4x4<f32>;
-  var c1: mat4x4<f32>;
-  var c2: mat4x4<f32>;
-  var c3: mat4x4<f32>;
-  var c4: mat4x4<f32>;
-  var c5: mat4x4<f32>;
-  var c6: mat4x4<f32>;
-  var c7: mat4x4<f32>;
+  var c0 = mat4x4<f32>();
+  var c1 = mat4x4<f32>();
+  var c2 = mat4x4<f32>();
+  var c3 = mat4x4<f32>();
+  var c4 = mat4x4<f32>();
+  var c5 = mat4x4<f32>();
+  var c6 = mat4x4<f32>();
+  var c7 = mat4x4<f32>();
   for (var line = begin; line < end; line++) {
     let image = line / params.grid_h;
     let j = line % params.grid_h;

@@ -63,7 +63,7 @@ fn multiply(
   let lane = thread % 4u;
   let w = (g * params.rows + min(row0 + at, params.rows - 1u)) * k_quads;
   let s = pixel_start(pixel0 + at) + g * params.group_quads;
-  var acc: mat4x4<f32>;
+  var acc = mat4x4<f32>();
   for (var k0 = 0u; k0 < k_quads; k0 += 4u) {
     var a = vec4<f32>(0.0);
     var b = vec4<f32>(0.0);
@@ -82,11 +82,13 @@ fn multiply(
   }
   let row = row0 + local.y * 4u;
   let first_pixel = pixel0 + local.x * 4u;
+  // Constant bounds: compilers unroll these loops, and acc stays in registers.
   for (var p = 0u; p < 4u; p++) {
-    if (first_pixel + p >= pixel_count()) { break; }
     let pixel = pixel_target(first_pixel + p);
     for (var r = 0u; r < 4u; r++) {
-      if (row + r < params.rows) { store(acc[r][p], row_target(g, row + r), pixel); }
+      if (first_pixel + p < pixel_count() && row + r < params.rows) {
+        store(acc[r][p], row_target(g, row + r), pixel);
+      }
     }
   }
 }
@@ -107,7 +109,7 @@ fn weight_gradient(
   let s_lane = g * params.group_quads + quad_offset(min(group.x * 16u + lane, columns - 1u));
   let begin = part * params.lines_per_part * params.grid_w;
   let end = min(begin + params.lines_per_part * params.grid_w, pixel_count());
-  var acc: mat4x4<f32>;
+  var acc = mat4x4<f32>();
   for (var pixel0 = begin; pixel0 < end; pixel0 += 16u) {
     var a = vec4<f32>(0.0);
     var b = vec4<f32>(0.0);

@@ -42,7 +42,7 @@ fn pack(at: Invocation) {
   let h = params.first_h + u * params.tap_h + i32(rest / params.phases_w % params.phases_h);
   let w = params.first_w + v * params.tap_w + i32(rest % params.phases_w);
   rest /= params.phases_w * params.phases_h;
-  var value: vec4<f32>;
+  var value = vec4<f32>();
   let u_kernel = h / params.spread_h;
   let v_kernel = w / params.spread_w;
   let between = h % params.spread_h != 0 || w % params.spread_w != 0;

@@ -1,8 +1,8 @@
 // Stochastic depth (Huang et al. 2016; timm's drop_path): whole samples are set to zero with probability p, the
 // others divided by 1 - p. The gradient is the same map.
 //
-// Layout       x, out: float32, contiguous, `width` elements per sample; u: one number in [0, 1) per sample,
-//              element n of the Philox stream (random.wgsl); a sample is kept where u >= p.
+// Layout       x, out: float32, contiguous, `width` elements per sample, from vec4 `first` of the tensor on; u: one
+//              number in [0, 1) per sample, element n of the Philox stream (random.wgsl); a sample is kept where u >= p.
 // Grid         elementwise (see accumulate.wgsl).
 // Determinism  same bits on every adapter.
 import package::shared::grid::Invocation;
@@ -11,7 +11,7 @@ import package::shared::grid::group_index;
 override WORKGROUP: u32 = 64u;
 override VECS: u32 = 4u;
 
-struct Params { vecs: u32, width: u32, p: f32 }
+struct Params { first: u32, vecs: u32, width: u32, p: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> u: array<f32>;
@@ -25,12 +25,11 @@ fn apply(at: Invocation) {
   for (var j = 0u; j < VECS; j++) {
     let i = first + j * WORKGROUP;
     if (i < params.vecs) {
-      let row = (4u * i) / params.width;
+      let element = 4u * (params.first + i);
+      let row = element / params.width;
       var draws = vec4<f32>(u[row]);
-      var left = (row + 1u) * params.width - 4u * i; // elements from here on that are this sample's
-      if (left < 4u) {
-        for (var e = left; e < 4u; e++) { draws[e] = u[(4u * i + e) / params.width]; }
-      }
+      let left = (row + 1u) * params.width - element; // elements from here on that are this sample's
+      for (var e = left; e < 4u; e++) { draws[e] = u[(element + e) / params.width]; }
       out[i] = select(vec4<f32>(0.0), x[i] * scale, draws >= vec4<f32>(params.p));
     }
   }

@@ -72,14 +72,14 @@ fn multiply(
   let column = (group.x * WORKGROUP + lane) * 4u;
   let a_base = params.a_start + group.z * params.a_batch;
   let b_base = params.b_start + group.z * params.b_batch;
-  var c0: vec4<f32>;
-  var c1: vec4<f32>;
-  var c2: vec4<f32>;
-  var c3: vec4<f32>;
-  var c4: vec4<f32>;
-  var c5: vec4<f32>;
-  var c6: vec4<f32>;
-  var c7: vec4<f32>;
+  var c0 = vec4<f32>();
+  var c1 = vec4<f32>();
+  var c2 = vec4<f32>();
+  var c3 = vec4<f32>();
+  var c4 = vec4<f32>();
+  var c5 = vec4<f32>();
+  var c6 = vec4<f32>();
+  var c7 = vec4<f32>();
   for (var k = 0u; k < params.k; k++) {
     let right = vec4<f32>(
       element_b(b_base, k, column),

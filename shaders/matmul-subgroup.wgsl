@@ -65,7 +65,7 @@ fn load_b(at: u32, count: u32) -> vec4<f32> {
 // Rows r .. r + 3 of op(A), columns k .. k + 3, one vec4 per column; whatever is there beyond K.
 fn block_a(base: u32, r: u32, k: u32) -> mat4x4<f32> {
   let k_left = params.k - k;
-  var left: mat4x4<f32>;
+  var left = mat4x4<f32>();
   if (TRANS_A) {
     let row = min(r, select(params.m - 1u, params.m - 4u, VEC_A));
     let count = params.m - row;
@@ -130,14 +130,14 @@ fn multiply(
   let first_column = group.x * LANES * 4u;
   let a_base = params.a_start + group.z * params.a_batch;
   let b_base = params.b_start + group.z * params.b_batch;
-  var c0: mat4x4<f32>;
-  var c1: mat4x4<f32>;
-  var c2: mat4x4<f32>;
-  var c3: mat4x4<f32>;
-  var c4: mat4x4<f32>;
-  var c5: mat4x4<f32>;
-  var c6: mat4x4<f32>;
-  var c7: mat4x4<f32>;
+  var c0 = mat4x4<f32>();
+  var c1 = mat4x4<f32>();
+  var c2 = mat4x4<f32>();
+  var c3 = mat4x4<f32>();
+  var c4 = mat4x4<f32>();
+  var c5 = mat4x4<f32>();
+  var c6 = mat4x4<f32>();
+  var c7 = mat4x4<f32>();
   for (var k = 0u; k < params.k; k += 4u) {
     var left = block_a(a_base, row, k);
     var right = block_b(b_base, first_column + 4u * lane, k);

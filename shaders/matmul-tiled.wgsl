@@ -52,10 +52,10 @@ fn multiply(
   let column0 = group.x * TILE;
   let a_base = params.a_start + group.z * params.a_batch;
   let b_base = params.b_start + group.z * params.b_batch;
-  var acc0: vec4<f32>;
-  var acc1: vec4<f32>;
-  var acc2: vec4<f32>;
-  var acc3: vec4<f32>;
+  var acc0 = vec4<f32>();
+  var acc1 = vec4<f32>();
+  var acc2 = vec4<f32>();
+  var acc3 = vec4<f32>();
   for (var k0 = 0u; k0 < params.k; k0 += SLICE) {
     for (var i = thread; i < TILE * SLICE; i += 256u) {
       // Neighbouring threads read neighbouring addresses, whichever way the operand is stored.

@@ -6,7 +6,8 @@
 //
 // Layout       contiguous float32, or a part of the planes; picks: u32, the place of each maximum in its plane (y * width + x).
 // Grid         a row of threads (shared/row_reduce.wgsl) per line of what is written; per plane in `whole_average` and its gradient.
-// Host         every window has an input within the plane; height and width are below 2^20.
+// Host         every window has an input within the plane; sides, windows with their gaps and strides are below 2^19 (see quotient);
+//              adaptive: (size + 1) * (out_size + 1) is at most 2^31.
 // Maximum      a NaN wins (PyTorch); of equal values the first.
 // Precision    `whole_average` adds runs of 64, then those.
 // Determinism  every element has one writer, fixed order; no atomics.
@@ -37,7 +38,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> places: array<u32>; // the picks, as they are written
 @group(0) @binding(5) var<uniform> params: Params;
 
-// a / b for 0 <= a < 2^21: in float, because CPU rasterisers divide integers lane by lane. The half keeps the quotient
+// a / b for 0 <= a < 1.6 * 2^20: in float, because CPU rasterisers divide integers lane by lane. The half keeps the quotient
 // further from the next integer than division can be wrong.
 fn quotient(a: i32, b: i32) -> i32 {
   return i32((f32(a) + 0.5) / f32(b));

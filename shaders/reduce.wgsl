@@ -4,6 +4,7 @@
 //
 // MODE         0: sum; 1: maximum; 2: how many elements equal y [outer, inner] (the maximum).
 // max_backward dx = dy / count where x equals the maximum y, 0 elsewhere (as torch.amax); dy, y, count [outer, inner].
+//              A maximum that is NaN has a count of 0, and NaN for a gradient.
 // more         `columns` goes on from what out holds, for runs that the host passes slice by slice.
 // Layout       contiguous float32; x, out and y begin at `x_start`, `out_start`, `y_start` of what is bound.
 //              `rows` is for inner = 1, `columns` for the rest.
@@ -106,6 +107,6 @@ fn max_backward(at: Invocation) {
     if (i >= params.outer * params.n * params.inner) { return; }
     let o = params.y_start + i / (params.n * params.inner) * params.inner + i % params.inner;
     let largest = x[params.x_start + i] == y[o];
-    out[params.out_start + i] = select(0.0, dy[o] / count[o], largest);
+    out[params.out_start + i] = select(0.0, dy[o], largest) / count[o];
   }
 }

@@ -2,7 +2,8 @@
 // offsets[b] .. offsets[b + 1]. No padding, no masks.
 //
 // softmax           y[n, c] = softmax of column c over the rows of the bag of n (attention, Ilse et al. 2018).
-// softmax_backward  dx = y * (dy - sum over the bag of dy * y).
+//                   LOG: its logarithm, x - max - log(sum of exp(x - max)).
+// softmax_backward  dx = y * (dy - sum over the bag of dy * y). LOG: dx = dy - exp(y) * sum over the bag of dy.
 // sum               out[b, c] = sum of w[n] * x[n, c] over rows offsets[b] .. offsets[b + 1]; MEAN: divided by
 //                   their number (0 when empty). The host sums in two stages, so that one long bag uses
 //                   many threads.
@@ -30,6 +31,7 @@ import package::shared::row_reduce::ROW_THREADS;
 override WORKGROUP: u32 = 64u;
 override WEIGHTED: bool = false;
 override MEAN: bool = false;
+override LOG: bool = false;
 
 struct Params {
   bags: u32, // of them, and of rows, those of this dispatch
@@ -67,7 +69,7 @@ fn softmax(at: Invocation) {
   if (index != task) { return; }
   for (var n = start; n < to; n += THREADS_PER_ROW) {
     let i = n * params.d + column;
-    out[i] = exp(x[i] - most) / total;
+    if (LOG) { out[i] = (x[i] - most) - log(total); } else { out[i] = exp(x[i] - most) / total; }
   }
 }
 
@@ -81,13 +83,13 @@ fn softmax_backward(at: Invocation) {
   var dot = 0.0;
   for (var n = start; n < to; n += THREADS_PER_ROW) {
     let i = n * params.d + column;
-    dot += dy[i] * y[i];
+    if (LOG) { dot += dy[i]; } else { dot += dy[i] * y[i]; }
   }
   dot = row_sum(dot, at.thread);
   if (index != task) { return; }
   for (var n = start; n < to; n += THREADS_PER_ROW) {
     let i = n * params.d + column;
-    out[i] = y[i] * (dy[i] - dot);
+    if (LOG) { out[i] = dy[i] - exp(y[i]) * dot; } else { out[i] = y[i] * (dy[i] - dot); }
   }
 }
 

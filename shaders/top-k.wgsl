@@ -61,7 +61,7 @@ fn ranks(o: u32, t: u32, i: u32) -> Ranks {
   let high = vec4<u32>(key(o, t + 4u, i), key(o, t + 5u, i), key(o, t + 6u, i), key(o, t + 7u, i));
   let low_at = t + vec4<u32>(0u, 1u, 2u, 3u);
   let high_at = low_at + 4u;
-  var result: Ranks;
+  var result = Ranks();
   for (var u = 0u; u < params.n; u++) {
     let other = vec4<u32>(key(o, u, i));
     let at = vec4<u32>(u);

@@ -6,7 +6,10 @@
  */
 export { Parameter } from './autograd/parameter.ts';
 export { backward, noGrad } from './autograd/tape.ts';
+export { type Checkpoint, type CheckpointTensor, parseCheckpoint } from './data/checkpoint.ts';
 export { type PatchFeatures, parseFeatures } from './data/features.ts';
+export { useH5Bytes } from './data/h5-tables.ts';
+export { type H5adOptions, readH5ad } from './data/h5ad.ts';
 export type { PackedBags } from './data/packed-bags.ts';
 export {
   parseSafetensors,
@@ -14,6 +17,22 @@ export {
   type Safetensors,
   serializeSafetensors,
 } from './data/safetensors.ts';
+export {
+  neighbourViews,
+  type SpotCrop,
+  type SpotCropOptions,
+  spotCrops,
+} from './data/spot-crops.ts';
+export { parseSpotIds, type SpotFeatures, serializeSpotFeatures } from './data/spot-features.ts';
+export { gridNeighbours, neighbourFeatures, neighbourMeans } from './data/spot-neighbours.ts';
+export {
+  keepSpots,
+  type Spot,
+  type SpotSection,
+  selectSpotGenes,
+  spotExpression,
+  topGenes,
+} from './data/spots.ts';
 export { HistogradError } from './errors.ts';
 export type { AdapterClass, AdapterRequest, ChosenAdapter } from './gpu/adapter.ts';
 export { Device, type DeviceOptions } from './gpu/device.ts';
@@ -27,7 +46,36 @@ export {
   DirectPatchLevel,
   type DirectPatchLevelOptions,
 } from './models/direct-patch-level.ts';
+export { CTRANSPATH, CTransPath, type CTransPathOptions } from './models/extractors/ctranspath.ts';
+export { DENSENET121, DenseNet, type DenseNetOptions } from './models/extractors/densenet.ts';
+export { Extractor, freezeStages, type Preprocessing } from './models/extractors/extractor.ts';
+export {
+  type LoadOptions,
+  type LoadReport,
+  loadWeights,
+} from './models/extractors/load-weights.ts';
+export { MOBILENET, MobileNet, type MobileNetOptions } from './models/extractors/mobilenet.ts';
+export { preprocess } from './models/extractors/preprocess.ts';
+export {
+  createExtractor,
+  EXTRACTOR_NAMES,
+  EXTRACTORS,
+  type ExtractorDefinition,
+  type ExtractorName,
+  inferExtractor,
+} from './models/extractors/registry.ts';
+export {
+  RESNET18,
+  RESNET34,
+  RESNET50,
+  ResNet,
+  type ResNetOptions,
+} from './models/extractors/resnet.ts';
+export { SHUFFLENET, ShuffleNet, type ShuffleNetOptions } from './models/extractors/shufflenet.ts';
+export { SQUEEZENET, SqueezeNet, type SqueezeNetOptions } from './models/extractors/squeezenet.ts';
+export { UNI, VIT_S16, ViT, type ViTOptions } from './models/extractors/vit.ts';
 export { KNN, Knn, type KnnOptions } from './models/knn.ts';
+export { lpipsHeads } from './models/lpips-heads.ts';
 export {
   type Bags,
   ExpressionModel,
@@ -68,6 +116,7 @@ export {
 } from './nn/conv.ts';
 export { DropPath } from './nn/drop-path.ts';
 export { Embedding } from './nn/embedding.ts';
+export { freeze, trainableParameters, unfreeze } from './nn/freeze.ts';
 export { type NeighbourGraphOptions, neighbourGraph, SageConv } from './nn/graph-sage.ts';
 export { Dropout, type Init, LayerNorm, Linear } from './nn/layers.ts';
 export { LSTM, LSTMCell, type LSTMOptions, type LstmState } from './nn/lstm.ts';
@@ -125,7 +174,13 @@ export type { Reduction, ReductionOptions } from './ops/reduction.ts';
 export { type ResizeMode, type ResizeOptions, resize } from './ops/resize.ts';
 export { roll } from './ops/roll.ts';
 export { scatterRows } from './ops/scatter-rows.ts';
-export { segmentMean, segmentSoftmax, segmentSum, segmentWeightedSum } from './ops/segment.ts';
+export {
+  segmentLogSoftmax,
+  segmentMean,
+  segmentSoftmax,
+  segmentSum,
+  segmentWeightedSum,
+} from './ops/segment.ts';
 export { chunk, flatten, split, squeeze, stack, unsqueeze } from './ops/shapes.ts';
 export { softCrossEntropy } from './ops/soft-cross-entropy.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
@@ -178,11 +233,43 @@ export { decayGroups, type ParameterGroup } from './optim/optimizer.ts';
 export { type PlateauOptions, type PlateauState, ReduceOnPlateau } from './optim/plateau.ts';
 export { type Schedule, scheduleFactor } from './optim/schedule.ts';
 export { Sgd, type SgdOptions } from './optim/sgd.ts';
+export { renderPreview } from './slides/preview.ts';
+export {
+  type SelectOptions,
+  type SelectorKind,
+  selectedTiles,
+  selectTiles,
+  type TileSelection,
+} from './slides/select-tiles.ts';
+export type { KeepRule } from './slides/selectors/keep.ts';
+export {
+  applyStains,
+  estimateStains,
+  MACENKO_REFERENCE,
+  type NoStains,
+  normaliseStains,
+  type Stains,
+} from './slides/stain-normalise.ts';
 export {
   TILE_STATISTICS,
   TILE_STATISTICS_VERSION,
   tileStatistics,
 } from './slides/tile-statistics.ts';
+export {
+  type PlannedTile,
+  planTiles,
+  readTile,
+  type TilePlan,
+  type TilingOptions,
+} from './slides/tiling.ts';
+export {
+  type Overview,
+  readOverview,
+  type TissueMask,
+  type TissueRule,
+  tissueFraction,
+  tissueMask,
+} from './slides/tissue-mask.ts';
 export { Csr, type CsrData, type Edges } from './tensor/csr.ts';
 export { type Draw, Generator, normal, uniform } from './tensor/random.ts';
 export { keep, scope } from './tensor/scope.ts';

@@ -39,6 +39,7 @@ struct Params {
   offset: u32,
   seed: vec2<u32>,
   keys_own: u32, // 1: rows are keys, columns queries
+  values: u32, // gradient: 1: of the values, not of the rows' other operand
   store_scores: u32, // 1: the gradient of the scores goes to ds
   p: f32,
   scale: f32,
@@ -107,7 +108,7 @@ fn bias_row(at: u32, col: u32) -> vec4<f32> {
 
 // What the scores of a block begin with: the bias, and MASKED beyond the end.
 fn bias_block(place: Place, row: u32, col: u32) -> mat4x4<f32> {
-  var tile: mat4x4<f32>;
+  var tile = mat4x4<f32>();
   if (params.bias_batches > 0u) {
     let batch = (params.first_batch + place.batch) % params.bias_batches;
     let at = params.bias_start + batch * params.bias_at.x + place.head * params.bias_at.y;
@@ -137,7 +138,7 @@ fn times_kept(tile: mat4x4<f32>, place: Place, row: u32, col: u32) -> mat4x4<f32
   let line = select(row, col, params.keys_own == 1u);
   let key = select(col, row, params.keys_own == 1u);
   // One vec4 over four keys per query; in a loop, because it takes long to compile.
-  var keep: mat4x4<f32>;
+  var keep = mat4x4<f32>();
   for (var i = 0u; i < 4u; i++) { keep = mat4x4<f32>(keep[1], keep[2], keep[3], kept(place, line + i, key)); }
   if (params.keys_own == 1u) { keep = transpose(keep); }
   return mat4x4<f32>(tile[0] * keep[0], tile[1] * keep[1], tile[2] * keep[2], tile[3] * keep[3]);

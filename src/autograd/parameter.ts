@@ -4,6 +4,7 @@ import { Tensor } from '../tensor/tensor.ts';
 /** A tensor that is trained: a leaf of the tape, in whose `grad` gradients add up. Lives until disposed. */
 export class Parameter extends Tensor {
   #grad: Tensor | null = null;
+  #frozen = false;
 
   /** Takes over `value`, which must not be used afterwards. */
   static of(value: Tensor): Parameter {
@@ -20,6 +21,17 @@ export class Parameter extends Tensor {
   set grad(grad: Tensor | null) {
     this.#grad?.dispose();
     this.#grad = grad ? keep(grad) : null;
+  }
+
+  /** A constant for now: no gradient is computed for it, and no optimiser moves it. */
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  /** Freezing drops the gradient: an optimiser would take another step by it. */
+  set frozen(on: boolean) {
+    this.#frozen = on;
+    if (on) this.grad = null;
   }
 
   override dispose(): void {

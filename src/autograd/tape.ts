@@ -30,7 +30,8 @@ let paused = 0;
 
 /** Does a gradient flow into this tensor? */
 export function requiresGrad(tensor: Tensor): boolean {
-  return tensor instanceof Parameter || nodes.has(tensor) || spent.has(tensor);
+  if (tensor instanceof Parameter) return !tensor.frozen;
+  return nodes.has(tensor) || spent.has(tensor);
 }
 
 /** Runs `body` without recording anything: for evaluation, and for updates of parameters. */
@@ -43,6 +44,11 @@ export function noGrad<T>(body: () => T): T {
   }
 }
 
+/** Does an operation on these inputs leave a node now? */
+export function records(inputs: readonly Tensor[]): boolean {
+  return paused === 0 && inputs.some(requiresGrad);
+}
+
 /** Leaves a node on the tape, if any input requires a gradient. */
 export function record(
   op: string,
@@ -50,7 +56,7 @@ export function record(
   inputs: readonly Tensor[],
   gradient: Gradient,
 ): void {
-  if (paused > 0 || !inputs.some(requiresGrad)) return;
+  if (!records(inputs)) return;
   const versions = [...inputs, output].map((tensor) => tensor.version);
   nodes.set(output, { index: nodeCount++, op, inputs, versions, gradient });
 }
@@ -88,7 +94,7 @@ export function backwardFrom(result: Tensor, seed: Tensor): void {
     throw new HistogradError(
       'no-gradient',
       'backward(): nothing that the loss was computed from requires a gradient.',
-      'Make the trained tensors Parameters, and do not compute the loss inside noGrad().',
+      'Make the trained tensors Parameters that are not frozen, and do not compute the loss inside noGrad().',
     );
   }
   const grads = new Map<Tensor, Tensor>();

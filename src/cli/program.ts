@@ -17,6 +17,7 @@ export function program(): Command {
     .exitOverride()
     .enablePositionalOptions();
   root
+    .addCommand(extract())
     .addCommand(train())
     .addCommand(evaluate())
     .addCommand(predict())
@@ -180,6 +181,54 @@ Options of the models, for --set (histograd train --model knn --set knn.k=50):
     .action(async (flags: Record<string, unknown>) => {
       const { trainCommand } = await import('./train.ts');
       await trainCommand(flags);
+    });
+}
+
+function extract(): Command {
+  return command('extract', 'features of whole slides: one file per slide, ready for train')
+    .argument('<slides...>', 'slides (.svs, .tif, .dcm, .jpg, .png), or folders of them')
+    .requiredOption('--weights <file>', 'weights of the extractor: .safetensors, .pth, .pt or .bin')
+    .requiredOption('--out <dir>', 'folder for the feature files')
+    .option('--extractor <name>', 'which network the weights are for (default: found out)')
+    .option('--mpp <x>', 'micrometres per pixel of the slides, where they do not say', NUMBER)
+    .option('--tile-mpp <x>', 'micrometres per pixel of the tiles (default: 0.5, "20x")', NUMBER)
+    .option(
+      '--tile-size <n>',
+      "side of the tiles in pixels (default: the extractor's, 224)",
+      NUMBER,
+    )
+    .option('--overlap <n>', 'pixels that neighbouring tiles share (default: 0)', NUMBER)
+    .option('--edge <what>', 'tiles that reach over the edge: drop or pad (default: drop)')
+    .option('--tissue <rule>', 'otsu, sequoia or none (default: otsu)')
+    .option('--min-tissue <f>', 'least share of tissue in a tile (default: 0.2)', NUMBER)
+    .option(
+      '--selector <name>',
+      'score tiles by shannon, ig, canny, dog, log or otsu (default: none)',
+    )
+    .option(
+      '--keep <rule>',
+      'which scores to keep: sigmas:X, fraction:X, above:X or above-per-pixel:X',
+    )
+    .option('--stain <name>', 'stain normalisation: macenko or none (default: none)')
+    .option('--batch-size <n>', 'tiles per pass through the network (default: 32)', NUMBER)
+    .option(
+      '--workers <n>',
+      'threads that decode; 0 decodes in between (default: cores − 1)',
+      NUMBER,
+    )
+    .option('--format <name>', "h5 (CLAM's layout) or safetensors (default: h5)")
+    .option('--preview <dir>', 'also draw which tiles were kept, one SVG per slide')
+    .addOption(adapter())
+    .option('--quiet', 'print errors only')
+    .addHelpText(
+      'after',
+      `
+Finished slides are skipped, so that the same command goes on after an interruption. Networks: resnet18, resnet34, resnet50,
+densenet121, vit-s16, uni, ctranspath, shufflenet, squeezenet, mobilenet; the weights decide which.`,
+    )
+    .action(async (slides: string[], flags: Record<string, unknown>) => {
+      const { extractCommand } = await import('./extract.ts');
+      await extractCommand(slides, flags);
     });
 }
 

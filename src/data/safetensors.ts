@@ -49,7 +49,10 @@ export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
   const { entries, metadata, dataStart } = parseSafetensorsHeader(bytes, bytes.length, name);
   const tensors = new Map<string, Safetensor>();
   for (const [key, entry] of entries) {
-    tensors.set(key, decode(entry, bytes.subarray(dataStart + entry.begin, dataStart + entry.end)));
+    tensors.set(
+      key,
+      decodeSafetensor(entry, bytes.subarray(dataStart + entry.begin, dataStart + entry.end)),
+    );
   }
   return { tensors, metadata };
 }
@@ -71,25 +74,15 @@ export function serializeSafetensors(
       y.data.BYTES_PER_ELEMENT - x.data.BYTES_PER_ELEMENT || (a < b ? -1 : a > b ? 1 : 0),
   );
 
-  const header: [string, unknown][] = [];
-  if (Object.keys(metadata).length > 0) header.push(['__metadata__', sortedRecord(metadata)]);
-  let offset = 0;
-  for (const [key, { shape, data }] of entries) {
-    checkInput(key, shape, data);
-    const end = offset + data.byteLength;
-    header.push([key, { dtype: dtypeOf(data), shape, data_offsets: [offset, end] }]);
-    offset = end;
-  }
-  // Built by hand because an object would move integer-like names ("0", "1") to the front.
-  const json = `{${header.map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(',')}}`;
-  const text = new TextEncoder().encode(json);
-  const headerBytes = Math.ceil(text.length / 8) * 8;
-
-  const out = new Uint8Array(LENGTH_BYTES + headerBytes + offset);
-  new DataView(out.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  out.set(text, LENGTH_BYTES);
-  out.fill(0x20, LENGTH_BYTES + text.length, LENGTH_BYTES + headerBytes);
-  let at = LENGTH_BYTES + headerBytes;
+  for (const [key, { shape, data }] of entries) checkInput(key, shape, data);
+  const header = safetensorsHeader(
+    entries.map(([name, { shape, data }]) => ({ name, dtype: dtypeOf(data), shape })),
+    metadata,
+  );
+  const bytes = entries.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
+  const out = new Uint8Array(header.length + bytes);
+  out.set(header);
+  let at = header.length;
   for (const [, { data }] of entries) {
     out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;
@@ -97,7 +90,31 @@ export function serializeSafetensors(
   return out;
 }
 
-function decode(entry: SafetensorsEntry, view: Uint8Array): Safetensor {
+/** What begins a safetensors file whose tensors follow in this order without holes; wider dtypes first. */
+export function safetensorsHeader(
+  tensors: readonly { name: string; dtype: SafetensorsDtype; shape: readonly number[] }[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> {
+  const header: [string, unknown][] = [];
+  if (Object.keys(metadata).length > 0) header.push(['__metadata__', sortedRecord(metadata)]);
+  let offset = 0;
+  for (const { name, dtype, shape } of tensors) {
+    const end = offset + SAFETENSORS_BYTES[dtype] * shape.reduce((product, n) => product * n, 1);
+    header.push([name, { dtype, shape, data_offsets: [offset, end] }]);
+    offset = end;
+  }
+  // Built by hand because an object would move integer-like names ("0", "1") to the front.
+  const json = `{${header.map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(',')}}`;
+  const text = new TextEncoder().encode(json);
+  const headerBytes = Math.ceil(text.length / 8) * 8;
+  const out = new Uint8Array(LENGTH_BYTES + headerBytes).fill(0x20);
+  new DataView(out.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  out.set(text, LENGTH_BYTES);
+  return out;
+}
+
+/** An array of a file, from the bytes of its entry. */
+export function decodeSafetensor(entry: SafetensorsEntry, view: Uint8Array): Safetensor {
   const { dtype, shape } = entry;
   const { buffer, byteOffset } = aligned(view, SAFETENSORS_BYTES[dtype]);
   const length = view.length / SAFETENSORS_BYTES[dtype];

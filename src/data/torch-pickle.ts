@@ -4,14 +4,21 @@
  * A pickle may name any Python function; `torch.load` would call it. Here only the handful of names that a tensor
  * needs mean something, and each builds plain data. Any other name is refused.
  */
-import { Parser } from 'pickleparser';
+import { type PickleGlobal, unpickle } from './unpickle.ts';
 
-/** A tensor as the pickle describes it: a strided window on a storage that lies in another file of the archive. */
+/** A tensor as the pickle describes it: a strided window on a storage that lies elsewhere in the file. */
 export interface PickledTensor {
-  readonly storage: { readonly key: string; readonly dtype: TorchDtype; readonly length: number };
+  readonly storage: PickledStorage;
   readonly offset: number;
   readonly shape: readonly number[];
   readonly stride: readonly number[];
+}
+
+interface PickledStorage {
+  readonly key: string;
+  readonly dtype: TorchDtype;
+  /** Elements. */
+  readonly length: number;
 }
 
 const STORAGES = {
@@ -20,6 +27,7 @@ const STORAGES = {
   HalfStorage: 'float16',
   BFloat16Storage: 'bfloat16',
   ByteStorage: 'uint8',
+  BoolStorage: 'bool',
   CharStorage: 'int8',
   ShortStorage: 'int16',
   IntStorage: 'int32',
@@ -27,77 +35,141 @@ const STORAGES = {
 } as const;
 export type TorchDtype = (typeof STORAGES)[keyof typeof STORAGES];
 
-/** The tensors of a pickle by name; a bare tensor is called ''. Values that are no tensors are left out. */
-export function parseTorchPickle(bytes: Uint8Array): Map<string, PickledTensor> {
+/** What else stands in published checkpoints beside the weights (epochs, arguments, devices). It is not looked at. */
+const INERT = new Set([
+  'argparse.Namespace',
+  'torch.Size',
+  'torch.device',
+  'torch.float16',
+  'torch.bfloat16',
+  'torch.float32',
+  'torch.float64',
+  'torch.int64',
+  'collections.defaultdict',
+  'collections.Counter',
+  '_codecs.encode',
+  'numpy.dtype',
+  'numpy.core.multiarray.scalar',
+  'numpy._core.multiarray.scalar',
+  'pathlib.PosixPath',
+]);
+
+/** torch allows 64 axes; no weight has more than 5, and each costs time for every element. */
+const MAX_AXES = 16;
+
+export interface TorchPickle {
+  /** Dicts are Maps, lists and tuples arrays. */
+  readonly root: unknown;
+  /** Is this part of the root a tensor? */
+  isTensor(value: unknown): value is PickledTensor;
+  /** All storages that were named, by key. */
+  readonly storages: ReadonlyMap<string, PickledStorage>;
+  /** The byte behind the pickle. */
+  readonly end: number;
+}
+
+/** Reads the pickle that starts at byte `start`. Throws Error with a reason. */
+export function readTorchPickle(bytes: Uint8Array, start = 0): TorchPickle {
   const tensors = new WeakSet<object>();
-  const storages = new WeakSet<object>();
-  const storageTypes = new Map<unknown, TorchDtype>();
+  const storages = new Map<string, PickledStorage>();
+  const dtypes = new Map<unknown, TorchDtype>();
 
-  // Membership, not looks: a pickle can forge an object with any fields.
-  const isStorage = (value: unknown): value is PickledTensor['storage'] =>
-    typeof value === 'object' && value !== null && storages.has(value);
+  const isTensor = (value: unknown): value is PickledTensor =>
+    typeof value === 'object' && value !== null && tensors.has(value);
+  // Membership, not looks: a pickle could give a storage of its own making.
+  const isStorage = (value: unknown): value is PickledStorage =>
+    typeof value === 'object' &&
+    value !== null &&
+    'key' in value &&
+    isText(value.key) &&
+    storages.get(value.key) === value;
 
-  const rebuildTensor = (...args: unknown[]): PickledTensor => {
-    const [storage, offset, shape, stride] = args;
+  const rebuildTensor = ([storage, offset, shape, stride]: readonly unknown[]): PickledTensor => {
     if (!isStorage(storage) || !isCount(offset) || !isCounts(shape) || !isCounts(stride)) {
       throw new Error('a tensor is described by arguments that make no sense');
     }
     if (shape.length !== stride.length) throw new Error("a tensor's strides do not fit its shape");
+    if (shape.length > MAX_AXES) throw new Error(`a tensor has ${shape.length} axes`);
     const tensor = Object.freeze({ storage, offset, shape: [...shape], stride: [...stride] });
     tensors.add(tensor);
     return tensor;
   };
 
-  // Arrow functions cannot be constructed, so the opcodes that construct objects fail on all of these.
-  const resolve = (module: string, name: string): ((...args: unknown[]) => unknown) => {
-    const dtype = module === 'torch' && Object.hasOwn(STORAGES, name) ? name : undefined;
-    if (dtype !== undefined && isStorageName(dtype)) {
-      const marker = Object.freeze(() => {
+  const global = (module: string, name: string): PickleGlobal => {
+    const path = `${module}.${name}`;
+    if (module === 'torch' && isStorageName(name)) {
+      const type = fixed(() => {
         throw new Error(`${name} is not called`);
       });
-      storageTypes.set(marker, STORAGES[dtype]);
-      return marker;
+      dtypes.set(type, STORAGES[name]);
+      return type;
     }
-    switch (`${module}.${name}`) {
+    switch (path) {
       case 'torch._utils._rebuild_tensor_v2':
-        return Object.freeze(rebuildTensor);
+      case 'torch._utils._rebuild_tensor':
+        return fixed(rebuildTensor);
       case 'torch._utils._rebuild_parameter':
-        return Object.freeze((data: unknown) => data);
+      case 'torch._utils._rebuild_parameter_with_state':
+        return fixed(([data]) => data);
       case 'collections.OrderedDict':
-        return Object.freeze(() => new Map());
-      default:
-        throw new Error(
-          `it names ${module}.${name}, which is not one of the functions a tensor needs; nothing was run`,
-        );
+        return fixed((args) => dictOf(args));
     }
+    if (INERT.has(path)) return fixed(() => null);
+    throw new Error(
+      `it names ${path.slice(0, 200)}, which is not one of the functions a tensor needs; nothing was run`,
+    );
   };
 
-  // Typed as a string by the library, but torch's ids are tuples: ('storage', type, key, location, length).
-  const resolvePersistent = (id: unknown): PickledTensor['storage'] => {
-    const [tag, type, key, , length] = Array.isArray(id) ? id : [];
-    const dtype = storageTypes.get(type);
+  // torch's ids are tuples: ('storage', type, key, location, length), in the old format with a view's place behind.
+  const persistent = (id: unknown): PickledStorage => {
+    const [tag, type, key, , length, viewOf] = Array.isArray(id) ? id : [];
+    const dtype = dtypes.get(type);
     if (tag !== 'storage' || dtype === undefined || !isText(key) || !isCount(length)) {
       throw new Error('a storage is described in a way that is not known');
     }
-    const storage = Object.freeze({ key, dtype, length });
-    storages.add(storage);
+    if (viewOf !== undefined && viewOf !== null) {
+      throw new Error('a storage is a view of another one, which only torch before 0.4 wrote');
+    }
+    const known = storages.get(key);
+    if (known && (known.dtype !== dtype || known.length !== length)) {
+      throw new Error(`the storage ${key.slice(0, 100)} is described in two ways`);
+    }
+    const storage = known ?? Object.freeze({ key, dtype, length });
+    storages.set(key, storage);
     return storage;
   };
 
-  const root = new Parser({
-    nameResolver: { resolve },
-    persistentResolver: { resolve: resolvePersistent },
-    unpicklingTypeOfDictionary: 'Map',
-  }).parse<unknown>(bytes);
+  const { value: root, end } = unpickle(bytes, start, { global, persistent });
+  return { root, isTensor, storages, end };
+}
 
-  const isTensor = (value: unknown): value is PickledTensor =>
-    typeof value === 'object' && value !== null && tensors.has(value);
+/** The tensors of a pickle's root by name; a bare tensor is called ''. Values that are no tensors are left out. */
+export function rootTensors({ root, isTensor }: TorchPickle): Map<string, PickledTensor> {
   if (isTensor(root)) return new Map([['', root]]);
+  return root instanceof Map ? tensorsOf(root, isTensor) : new Map();
+}
+
+/** The entries of a dict that are tensors. */
+export function tensorsOf(
+  dict: ReadonlyMap<unknown, unknown>,
+  isTensor: TorchPickle['isTensor'],
+): Map<string, PickledTensor> {
   const found = new Map<string, PickledTensor>();
-  if (root instanceof Map) {
-    for (const [key, value] of root) if (isText(key) && isTensor(value)) found.set(key, value);
-  }
+  for (const [key, value] of dict) if (isText(key) && isTensor(value)) found.set(key, value);
   return found;
+}
+
+function fixed(call: PickleGlobal['call']): PickleGlobal {
+  return Object.freeze({ call });
+}
+
+/** OrderedDict(), or of a list of pairs, as Python 2 wrote it. */
+function dictOf([pairs]: readonly unknown[]): Map<unknown, unknown> {
+  const dict = new Map<unknown, unknown>();
+  if (Array.isArray(pairs)) {
+    for (const pair of pairs) if (Array.isArray(pair)) dict.set(pair[0], pair[1]);
+  }
+  return dict;
 }
 
 function isStorageName(name: string): name is keyof typeof STORAGES {

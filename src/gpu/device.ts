@@ -16,7 +16,7 @@ import {
   type ChosenAdapter,
   chooseAdapter,
 } from './adapter.ts';
-import { BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
+import { BINDING_ALIGNMENT, BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
 import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
 import { type Binding, boundBuffer, Pipelines } from './pipelines.ts';
@@ -102,7 +102,8 @@ export class Device {
     this.raw = raw;
     this.class = options.tuning ?? chosen.class;
     const { maxStorageBufferBindingSize } = raw.limits;
-    this.bindingBytes = Math.min(options.bindingBytes ?? Infinity, maxStorageBufferBindingSize);
+    const most = Math.min(options.bindingBytes ?? Infinity, maxStorageBufferBindingSize);
+    this.bindingBytes = most - (most % BINDING_ALIGNMENT); // kernels read whole vec4s to its end
     const { subgroupMinSize, subgroupMaxSize } = chosen.adapter.info;
     const shuffles = raw.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
     this.subgroupSize = shuffles ? (subgroupMinSize ?? 0) : 0;

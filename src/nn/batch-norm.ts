@@ -9,7 +9,8 @@ import { Module } from './module.ts';
 
 /**
  * Batch normalisation of axis 1. In training with the statistics of the batch, which move `running_mean` and `running_var`; in
- * evaluation with those. Weight 1, bias 0 at first. PyTorch's num_batches_tracked, which nothing here needs, is not kept.
+ * evaluation, and where `weight` is frozen, with those. Weight 1, bias 0 at first. PyTorch's num_batches_tracked, which nothing
+ * here needs, is not kept.
  */
 abstract class BatchNorm extends Module {
   readonly weight: Parameter | null;
@@ -42,7 +43,8 @@ abstract class BatchNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const { training, eps, momentum, running_mean: runningMean, running_var: runningVar } = this;
+    const { eps, momentum, running_mean: runningMean, running_var: runningVar } = this;
+    const training = this.training && !this.weight?.frozen;
     return inLayer(this.layerName, () => {
       if (!this.#ranks.includes(x.rank) || x.shape[1] !== runningMean.size) {
         const features = `${this.#ranks.join(' or ')} dimensions, the second of ${runningMean.size}`;

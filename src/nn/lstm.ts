@@ -4,10 +4,10 @@ import { add } from '../ops/binary.ts';
 import { permute, slice } from '../ops/layout.ts';
 import { lstmCell } from '../ops/lstm-cell.ts';
 import { linear } from '../ops/matmul.ts';
-import { formatShape, inLayer, shapeError } from '../ops/op.ts';
+import { formatShape, formatShapes, inLayer, shapeError } from '../ops/op.ts';
 import { split, squeeze, stack } from '../ops/shapes.ts';
 import { uniform } from '../tensor/random.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { sameShape, Tensor } from '../tensor/tensor.ts';
 import type { Init } from './layers.ts';
 import { Module } from './module.ts';
 
@@ -43,7 +43,11 @@ function drawWeights(
 }
 
 /** One step, from the input's part of the gates [N, 4H]. */
-function step(projected: Tensor, { h, c }: LstmState, { weightHh, biasHh }: Weights): LstmState {
+function step(
+  projected: Tensor,
+  { h, c }: LstmState,
+  { weightHh, biasHh }: Pick<Weights, 'weightHh' | 'biasHh'>,
+): LstmState {
   const hidden = c.shape[1]!;
   const both = lstmCell(add(projected, linear(h, weightHh, biasHh)), c);
   return { h: slice(both, 1, 0, hidden), c: slice(both, 1, hidden, 2 * hidden) };
@@ -77,13 +81,16 @@ export class LSTMCell extends Module {
   /** x [N, in], and h and c [N, H] (zeros without them), to the next h and c. */
   forward(x: Tensor, state?: LstmState): LstmState {
     return inLayer(this.layerName, () => {
-      const weights = {
-        weightIh: this.weight_ih,
-        weightHh: this.weight_hh,
-        biasIh: this.bias_ih,
-        biasHh: this.bias_hh,
-      };
-      const from = state ?? zeroState(x, x.shape[0]!, this.hidden);
+      // Checked here, because a product with too few rows would broadcast.
+      if (x.rank !== 2) throw shapeError('LSTMCell', 'x [N, in]', formatShape(x.shape));
+      const rows = x.shape[0]!;
+      const from = state ?? zeroState(x, rows, this.hidden);
+      const fits = ({ shape }: Tensor) => sameShape(shape, [rows, this.hidden]);
+      if (!fits(from.h) || !fits(from.c)) {
+        const expected = `h and c ${formatShape([rows, this.hidden])}`;
+        throw shapeError('LSTMCell', expected, formatShapes([from.h.shape, from.c.shape]));
+      }
+      const weights = { weightHh: this.weight_hh, biasHh: this.bias_hh };
       return step(linear(x, this.weight_ih, this.bias_ih), from, weights);
     });
   }
@@ -159,7 +166,7 @@ export class LSTM extends Module {
 
   #layerOf(state: Tensor, layer: number, rows: number): Tensor {
     const shape = [this.#layers.length, rows, this.hidden];
-    if (state.shape.join() !== shape.join()) {
+    if (!sameShape(state.shape, shape)) {
       throw shapeError('LSTM', `an initial state ${formatShape(shape)}`, formatShape(state.shape));
     }
     return squeeze(slice(state, 0, layer, layer + 1), 0);

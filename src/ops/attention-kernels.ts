@@ -175,11 +175,12 @@ function dispatch(problem: Problem, request: Dispatch): void {
       offset: dropout?.offset ?? 0,
       seed: dropout?.seed ?? [0, 0],
       keys_own: keysOwn,
+      values,
       store_scores: storeScores,
       p: dropout?.p ?? 0,
       scale: problem.scale,
     },
-    overrides: { ...cut.overrides, VALUES: values, DROPOUT: dropout !== null },
+    overrides: { ...cut.overrides, DROPOUT: dropout !== null },
     groups: blocks * sizes.heads * part.count * splits,
   });
 }

@@ -193,7 +193,7 @@ export const mulOp = defineBinary('mul', ({ grad }, a, b) => [
 ]);
 export const divOp = defineBinary('div', ({ grad, output }, _a, b) => [
   () => computed('div', grad, b),
-  () => negated(computed('div', computed('mul', grad, output), b)),
+  () => negated(computed('mul', grad, computed('div', output, b))),
 ]);
 
 /** a + b; operands broadcast as in NumPy, up to four dimensions. */

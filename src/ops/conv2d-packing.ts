@@ -4,7 +4,7 @@ import weightsCode from '../../shaders/conv2d-weights.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { tensorTooLarge } from '../gpu/gpu-errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { rowPlan, threadPlan } from '../tensor/grid.ts';
+import { linePlan, threadPlan } from '../tensor/grid.ts';
 import { bindSpan, cut, longestSpan, type Part } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Pair } from './conv2d-sizes.ts';
@@ -82,7 +82,7 @@ export function packImages(x: Tensor, part: Part, groups: number, frame: Frame):
       left: frame.before[1],
       x_start: start,
     },
-    ...rowPlan(x.device, part.count * groups * quads * rows, columns),
+    ...linePlan(x.device, part.count * groups * quads * rows, columns),
   });
   return { ...frame, tensor, quads };
 }

@@ -1,7 +1,7 @@
 /** Depthwise convolution, outside the tape; conv2d takes these kernels when every channel is a group. */
 import code from '../../shaders/depthwise-conv2d.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
-import { type GridPlan, rowPlan } from '../tensor/grid.ts';
+import { type GridPlan, linePlan, rowPlan } from '../tensor/grid.ts';
 import { bindSpan, type Part } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { batchParts, sumParts } from './conv2d-packing.ts';
@@ -58,7 +58,7 @@ export function depthwiseForward(
 ): void {
   const { device } = x;
   for (const part of batchParts(device, sizes.batch, imageWidths(sizes))) {
-    const plan = rowPlan(device, part.count * sizes.outputs * sizes.outSize[0], sizes.outSize[1]);
+    const plan = linePlan(device, part.count * sizes.outputs * sizes.outSize[0], sizes.outSize[1]);
     const run = request({ inputLike: x, outputLike: out, sizes, part, plan });
     device.run(kernel, 'forward', {
       buffers: { x: run.x, weight: weight.buffer, bias: (bias ?? weight).buffer, out: run.y },
@@ -79,7 +79,7 @@ export function depthwiseInputGradient(
   const { device } = dy;
   const strided = sizes.stride[0] !== 1 || sizes.stride[1] !== 1;
   for (const part of batchParts(device, sizes.batch, imageWidths(sizes))) {
-    const plan = rowPlan(device, part.count * sizes.inputs * sizes.size[0], sizes.size[1]);
+    const plan = linePlan(device, part.count * sizes.inputs * sizes.size[0], sizes.size[1]);
     const run = request({ inputLike: dx, outputLike: dy, sizes, part, plan });
     device.run(kernel, 'input_gradient', {
       buffers: { dy: run.y, weight: weight.buffer, bias: (bias ?? weight).buffer, out: run.x },

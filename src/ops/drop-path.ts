@@ -2,6 +2,7 @@ import code from '../../shaders/drop-path.wgsl';
 import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
+import { bindPart, elementParts } from '../tensor/parts.ts';
 import { type Draw, uniform } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { defineOp, shapeError } from './op.ts';
@@ -14,11 +15,14 @@ export interface DropPathOptions extends Draw {
 }
 
 function apply(x: Tensor, u: Tensor, p: number, out: Tensor): void {
-  x.device.run(kernel, 'apply', {
-    buffers: { x: x.buffer, u: u.buffer, out: out.buffer },
-    params: { vecs: Math.ceil(x.size / 4), width: x.size / x.shape[0]!, p },
-    ...elementwisePlan(x.device, x.size),
-  });
+  const width = x.size / x.shape[0]!;
+  for (const part of elementParts(x.device, x.size)) {
+    x.device.run(kernel, 'apply', {
+      buffers: { x: bindPart(x, part), u: u.buffer, out: bindPart(out, part) },
+      params: { first: part.start / 4, vecs: Math.ceil(part.count / 4), width, p },
+      ...elementwisePlan(x.device, part.count),
+    });
+  }
 }
 
 export const dropPathOp = defineOp<DropPathOptions>({

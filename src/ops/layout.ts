@@ -25,7 +25,8 @@ export const reshapeOp = defineOp<{ shape: Shape }>({
   output: 'the shape asked for',
   cost: '0',
   shape([x], { shape }) {
-    if (sizeOf(shape) !== sizeOf(x!)) {
+    const whole = shape.every((n) => Number.isInteger(n) && n >= 0);
+    if (!whole || sizeOf(shape) !== sizeOf(x!)) {
       throw shapeError(
         'reshape',
         `${sizeOf(x!)} elements as in ${formatShape(x!)}`,

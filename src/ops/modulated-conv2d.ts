@@ -33,7 +33,8 @@ export function modulatedConv2d(
   const { demodulate = true, eps = 1e-8, up = false } = options;
   const [batch, inputs] = x.shape;
   const [outputs, channels, height, width] = weight.shape;
-  const fits = x.rank === 4 && weight.rank === 4 && style.rank === 2 && channels === inputs;
+  const ranks = x.rank === 4 && weight.rank === 4 && style.rank === 2;
+  const fits = ranks && channels === inputs && height === width;
   if (!fits || style.shape[0] !== batch || style.shape[1] !== inputs) {
     throw shapeError(
       'modulated-conv2d',

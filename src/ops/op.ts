@@ -3,9 +3,10 @@
  * it and its gradient. `defineOp` checks the inputs, allocates the output, records the tape node
  * and enters the operation into the registry from which the tests are generated.
  */
-import { record, requiresGrad } from '../autograd/tape.ts';
+import { record, records, requiresGrad } from '../autograd/tape.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
+import { scope } from '../tensor/scope.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 
 /** What docs/ops.md says of an operation. */
@@ -22,7 +23,7 @@ export interface OpDefinition<Options> extends OpDescription {
   readonly name: string;
   /** The output's shape; throws (`shapeError`) when the inputs do not fit. */
   shape(inputs: readonly Shape[], options: Options): Shape;
-  /** Writes all of `output`. May return tensors that the gradient needs again (`saved`). */
+  /** Writes all of `output`. May return tensors that the gradient needs again (`saved`); others it made are freed. */
   // biome-ignore lint/suspicious/noConfusingVoidType: most forwards save nothing, and return nothing
   forward(inputs: readonly Tensor[], options: Options, output: Tensor): readonly Tensor[] | void;
   /** Gradients of the inputs from the gradient of the output; null where there is none. */
@@ -92,7 +93,11 @@ export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options
         options,
       );
       const output = Tensor.empty(device, shape, 'f32', name);
-      const saved = definition.forward(inputs, options, output) ?? [];
+      // What `forward` made on the way goes now; what the gradient needs goes too, if there will be none.
+      const saved = scope(() => {
+        const made = definition.forward(inputs, options, output) ?? [];
+        return records(inputs) ? made : [];
+      });
       record(name, output, inputs, (grad) => {
         const needs = inputs.map(requiresGrad);
         return definition.gradient({ grad, inputs, output, saved, options, needs });

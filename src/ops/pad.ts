@@ -27,7 +27,13 @@ function borders(shape: Shape, padding: readonly number[]): Border[] {
   });
 }
 
+const MODES: readonly string[] = ['constant', 'reflect', 'replicate'] satisfies PadMode[];
+
 function checkPadding(shape: Shape, { padding, mode = 'constant' }: PadOptions): void {
+  if (!MODES.includes(mode)) {
+    const advice = `Choose one of ${MODES.join(', ')}.`;
+    throw new HistogradError('option', `pad: there is no mode '${mode}'.`, advice);
+  }
   const pairs = padding.length % 2 === 0 && padding.length <= 2 * shape.length;
   if (!pairs || !padding.every(Number.isInteger)) {
     throw new HistogradError(

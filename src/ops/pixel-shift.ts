@@ -1,5 +1,6 @@
 import code from '../../shaders/pixel-shift.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
+import { copyPlan } from '../tensor/grid.ts';
 import { bindPart, rowParts } from '../tensor/parts.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
@@ -26,8 +27,6 @@ function run(x: Tensor, options: PixelShiftOptions, sign: 1 | -1, out: Tensor): 
   const { n, channels, height, width, strides } = sizes(x.shape, options.channelsLast ?? false);
   const shifts = Tensor.from(device, Int32Array.from(options.shifts.flat()));
   const image = channels * height * width;
-  const overrides =
-    device.class === 'cpu' ? { WORKGROUP: 16, ELEMENTS: 32 } : { WORKGROUP: 256, ELEMENTS: 1 };
   for (const part of rowParts(device, n, [image])) {
     const count = part.count * image;
     device.run(kernel, 'shift', {
@@ -46,8 +45,7 @@ function run(x: Tensor, options: PixelShiftOptions, sign: 1 | -1, out: Tensor): 
         sign,
         count,
       },
-      overrides,
-      groups: Math.ceil(count / (overrides.WORKGROUP * overrides.ELEMENTS)),
+      ...copyPlan(device, count),
     });
   }
   shifts.dispose();

@@ -1,7 +1,7 @@
 import code from '../../shaders/pool2d.wgsl';
 import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { type GridPlan, rowPlan } from '../tensor/grid.ts';
+import { linePlan, rowPlan } from '../tensor/grid.ts';
 import { bindPart, rowParts } from '../tensor/parts.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { checkPair, type Pair, type PairLike, pair } from './conv2d-sizes.ts';
@@ -56,6 +56,16 @@ function planeOf(name: string, shape: Shape): Pair {
   return [height, width];
 }
 
+/** Numbers beyond which the arithmetic of the kernel would not be exact. */
+const LONGEST = 2 ** 19;
+const LARGEST_PRODUCT = 2 ** 31;
+
+function checkReach(name: string, lengths: readonly number[]): void {
+  if (Math.max(...lengths) >= LONGEST) {
+    throw shapeError(name, `images, windows and strides below ${LONGEST} pixels`, `${lengths}`);
+  }
+}
+
 function fixedWindows(
   name: string,
   shape: Shape,
@@ -67,6 +77,8 @@ function fixedWindows(
   const stride = pairOf(name, 'stride', options.stride ?? kernelSize, 1);
   const padding = pairOf(name, 'padding', options.padding ?? 0, 0);
   const dilation = pairOf(name, 'dilation', options.dilation ?? 1, 1);
+  const reach = [0, 1].map((d) => kernel[d]! * dilation[d]!);
+  checkReach(name, [...size, ...reach, ...stride]);
   const outputs = (d: 0 | 1): number => {
     if (2 * padding[d] > kernel[d]) {
       throw new HistogradError(
@@ -97,31 +109,21 @@ function adaptiveWindows(
   { outputSize }: AdaptivePool2dOptions,
 ): Windows {
   const size = planeOf(name, shape);
+  const out_size = pairOf(name, 'outputSize', outputSize, 1);
+  if (Math.max(...size.map((n, d) => (n + 1) * (out_size[d]! + 1))) > LARGEST_PRODUCT) {
+    const expected = `a height and a width whose products with those of the result (${out_size.join(' x ')}) are below 2^31`;
+    throw shapeError(name, expected, formatShape(shape));
+  }
   const one = [1, 1] as const;
   return {
     size,
-    out_size: pairOf(name, 'outputSize', outputSize, 1),
+    out_size,
     kernel: one,
     stride: one,
     padding: [0, 0],
     dilation: one,
     count_padding: 0,
     adaptive: true,
-  };
-}
-
-/** Threads share a line, as many as it has elements; on a CPU one has it alone. */
-function linePlan(gpu: boolean, lines: number, width: number): GridPlan {
-  let threads = 1;
-  while (gpu && threads < width && threads < 64) threads *= 2;
-  const perGroup = gpu ? 128 / threads : 8;
-  return {
-    groups: Math.ceil(lines / perGroup),
-    overrides: {
-      THREADS_PER_ROW: threads,
-      ROWS_PER_GROUP: perGroup,
-      ROW_THREADS: threads * perGroup,
-    },
   };
 }
 
@@ -145,7 +147,7 @@ function run(
     const { groups, overrides } =
       entry === 'whole_average' || entry === 'whole_average_backward'
         ? rowPlan(device, part.count, widths[0])
-        : linePlan(device.class === 'gpu', part.count * lines, width);
+        : linePlan(device, part.count * lines, width);
     device.run(kernel, entry, {
       buffers: Object.fromEntries([...bind(inputs, widths[0]), ...bind(outputs, widths[1])]),
       params: { ...Object.fromEntries(vectors), count_padding, planes: part.count },

@@ -40,7 +40,16 @@ function outputSize([h, w]: readonly [number, number], options: ResizeOptions): 
   return [a!, b!];
 }
 
+const MODES: readonly string[] = ['nearest', 'bilinear', 'bicubic'] satisfies ResizeMode[];
+
 function checkMode({ mode = 'nearest', alignCorners = false }: ResizeOptions): void {
+  if (!MODES.includes(mode)) {
+    throw new HistogradError(
+      'option',
+      `resize: there is no mode '${mode}'.`,
+      `Choose one of ${MODES.join(', ')}.`,
+    );
+  }
   if (mode === 'nearest' && alignCorners) {
     throw new HistogradError(
       'option',

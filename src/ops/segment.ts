@@ -32,7 +32,7 @@ interface Run {
   firstBag?: number;
   firstRow?: number;
   plan: GridPlan;
-  flags?: { WEIGHTED?: number; MEAN?: number };
+  flags?: { WEIGHTED?: number; MEAN?: number; LOG?: number };
 }
 
 function run(
@@ -199,35 +199,35 @@ function spread(g: Tensor, weights: Tensor | null, segments: Segments, mean: boo
   return out;
 }
 
-export const segmentSoftmaxOp = defineOp<SegmentOptions>({
-  name: 'segment-softmax',
-  inputs: 'x [total, K]',
-  output: '[total, K]',
-  cost: '4·total·K',
-  shape([x], { segments }) {
-    checkRows('segment-softmax', x!, segments);
-    return x!;
-  },
-  forward([x], { segments }, out) {
-    const d = x!.shape[1]!;
-    const bags = segments.count;
-    const plan = rowPlan(x!.device, bags * d, Math.ceil(segments.total / Math.max(1, bags)));
-    run('softmax', { x: x!, offsets: segments.starts, out }, { bags, d, plan }, out.device);
-  },
-  gradient({ grad, output, options: { segments } }) {
-    const d = grad.shape[1]!;
-    const bags = segments.count;
-    const out = Tensor.empty(grad.device, grad.shape, 'f32', 'segment-softmax gradient');
-    const plan = rowPlan(grad.device, bags * d, Math.ceil(segments.total / Math.max(1, bags)));
-    run(
-      'softmax_backward',
-      { y: output, dy: grad, offsets: segments.starts, out },
-      { bags, d, plan },
-      out.device,
-    );
-    return [out];
-  },
-});
+function defineSegmentSoftmax(name: string, logarithm: boolean) {
+  const flags = { LOG: logarithm ? 1 : 0 };
+  const planFor = ({ device, shape }: Tensor, { count, total }: Segments) =>
+    rowPlan(device, count * shape[1]!, Math.ceil(total / Math.max(1, count)));
+  return defineOp<SegmentOptions>({
+    name,
+    inputs: 'x [total, K]',
+    output: '[total, K]',
+    cost: '4·total·K',
+    shape([x], { segments }) {
+      checkRows(name, x!, segments);
+      return x!;
+    },
+    forward([x], { segments }, out) {
+      const how = { bags: segments.count, d: x!.shape[1]!, plan: planFor(x!, segments), flags };
+      run('softmax', { x: x!, offsets: segments.starts, out }, how, out.device);
+    },
+    gradient({ grad, output, options: { segments } }) {
+      const out = Tensor.empty(grad.device, grad.shape, 'f32', `${name} gradient`);
+      const how = { bags: segments.count, d: grad.shape[1]!, plan: planFor(grad, segments), flags };
+      const tensors = { y: output, dy: grad, offsets: segments.starts, out };
+      run('softmax_backward', tensors, how, out.device);
+      return [out];
+    },
+  });
+}
+
+export const segmentSoftmaxOp = defineSegmentSoftmax('segment-softmax', false);
+export const segmentLogSoftmaxOp = defineSegmentSoftmax('segment-log-softmax', true);
 
 function defineSegmentSum(name: string, mean: boolean) {
   return defineOp<SegmentOptions>({
@@ -288,6 +288,9 @@ export const segmentWeightedSumOp = defineOp<SegmentOptions>({
 /** Softmax of every column of x [total, K] over the rows of each bag. */
 export const segmentSoftmax = (x: Tensor, segments: Segments) =>
   segmentSoftmaxOp.apply([x], { segments });
+/** Its logarithm, as accurate where the softmax is near 0. */
+export const segmentLogSoftmax = (x: Tensor, segments: Segments) =>
+  segmentLogSoftmaxOp.apply([x], { segments });
 /** Sums of the rows of each bag: [total, d] to [B, d]; zeros for an empty bag. */
 export const segmentSum = (x: Tensor, segments: Segments) => segmentSumOp.apply([x], { segments });
 /** Means of the rows of each bag: [total, d] to [B, d]; zeros for an empty bag. */

@@ -6,6 +6,7 @@ import code from '../../shaders/strided-copy.wgsl';
 import { HistogradError } from '../errors.ts';
 import { BINDING_ALIGNMENT } from '../gpu/buffer-pool.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import { copyPlan } from '../tensor/grid.ts';
 import { type Shape, sizeOf, Tensor } from '../tensor/tensor.ts';
 
 const kernel = defineKernel('strided-copy', code);
@@ -113,8 +114,6 @@ function copyPart(x: Tensor, out: Tensor, { dims, from, to }: Box, limit: number
   const xStrides = from.strides.map((s, d) => (d === last ? s : s / unit));
   const outStrides = to.strides.map((s, d) => (d === last ? s : s / unit));
   const count = sizeOf(extents);
-  const overrides =
-    x.device.class === 'cpu' ? { WORKGROUP: 16, ELEMENTS: 32 } : { WORKGROUP: 256, ELEMENTS: 1 };
   x.device.run(kernel, unit === 4 ? 'copy_vec4' : 'copy', {
     buffers: { x: source.bound, out: target.bound, x4: source.bound, out4: target.bound },
     params: {
@@ -129,8 +128,7 @@ function copyPart(x: Tensor, out: Tensor, { dims, from, to }: Box, limit: number
       out_start: starts[1] / unit,
       count,
     },
-    overrides,
-    groups: Math.ceil(count / (overrides.WORKGROUP * overrides.ELEMENTS)),
+    ...copyPlan(x.device, count),
   });
 }
 

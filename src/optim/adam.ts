@@ -50,6 +50,8 @@ export class Adam extends Optimizer<AdamOptions> {
         lr,
         beta1: betas[0],
         beta2: betas[1],
+        rest1: 1 - betas[0],
+        rest2: 1 - betas[1],
         eps,
         weight_decay: weightDecay,
         correction1: 1 - betas[0] ** step,

@@ -39,6 +39,21 @@ export function rowPlan(device: Device, rows: number, n: number): GridPlan {
     threads = n <= 64 ? 32 : n <= 1024 ? 64 : 256;
     perGroup = 256 / threads;
   }
+  return rowGrid(rows, threads, perGroup);
+}
+
+/** Kernels over `lines` lines of `n` elements, in which threads share a line but exchange nothing. */
+export function linePlan(device: Device, lines: number, n: number): GridPlan {
+  let threads = 1;
+  let perGroup = 8;
+  if (device.class === 'gpu') {
+    threads = [8, 16, 32].find((count) => n <= count) ?? 64;
+    perGroup = 128 / threads;
+  }
+  return rowGrid(lines, threads, perGroup);
+}
+
+function rowGrid(rows: number, threads: number, perGroup: number): GridPlan {
   return {
     groups: Math.ceil(rows / perGroup),
     overrides: {

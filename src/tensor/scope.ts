@@ -1,6 +1,7 @@
 /**
  * `scope(() => …)` frees every tensor created inside it, except those it returns (at any depth of
- * arrays, maps and plain objects) and those given to `keep`. Returned tensors belong to the enclosing scope.
+ * arrays, maps and plain objects) and those given to `keep`. Returned tensors belong to the enclosing scope,
+ * and so do all others where `frees(result)` is false: those of a graph whose gradient is still to come.
  */
 import { HistogradError } from '../errors.ts';
 import type { Tensor } from './tensor.ts';
@@ -18,7 +19,7 @@ export function keep<T extends Tensor>(tensor: T): T {
   return tensor;
 }
 
-export function scope<T>(body: () => T): T {
+export function scope<T>(body: () => T, frees: (result: T) => boolean = () => true): T {
   const tensors = new Set<Tensor>();
   open.push(tensors);
   let result: T;
@@ -40,8 +41,9 @@ export function scope<T>(body: () => T): T {
   open.pop();
   const returned = new Set<unknown>();
   collect(result, returned);
+  const free = frees(result);
   for (const tensor of tensors) {
-    if (returned.has(tensor)) adopt(tensor);
+    if (!free || returned.has(tensor)) adopt(tensor);
     else tensor.dispose();
   }
   return result;

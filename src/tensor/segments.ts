@@ -33,8 +33,8 @@ export class Segments {
 
   /** Bags from their sizes. */
   static ofLengths(device: Device, lengths: ArrayLike<number>): Segments {
-    const offsets = new Uint32Array(lengths.length + 1);
-    for (let i = 0; i < lengths.length; i++) offsets[i + 1] = offsets[i]! + lengths[i]!;
+    const offsets = [0];
+    for (let i = 0; i < lengths.length; i++) offsets.push(offsets[i]! + lengths[i]!);
     return new Segments(device, offsets);
   }
 

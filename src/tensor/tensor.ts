@@ -98,7 +98,7 @@ export class Tensor {
     this.#live().version++;
   }
 
-  /** Another tensor over the same memory, with an own lifetime. */
+  /** Another tensor over the same memory, with an own lifetime. No gradient passes: `reshape` is for that. */
   view(shape: Shape = this.shape): Tensor {
     return new Tensor(this.device, [...shape], this.dtype, this.share());
   }

@@ -1,19 +1,16 @@
-import code from '../../shaders/k-means.wgsl';
 import { noGrad } from '../autograd/tape.ts';
-import { defineKernel } from '../gpu/kernel.ts';
 import { add, sub } from '../ops/binary.ts';
-import { gatherRows } from '../ops/gather-rows.ts';
 import { multiplyInto } from '../ops/matmul-kernels.ts';
 import { formatShape, shapeError } from '../ops/op.ts';
-import { type GridPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
-import { Generator, uniform } from '../tensor/random.ts';
+import { rowPlan, threadPlan } from '../tensor/grid.ts';
+import { Generator } from '../tensor/random.ts';
 import { keep, scope } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { sameShape, Tensor } from '../tensor/tensor.ts';
 import { centreRows } from './centre.ts';
-import { requireCount, samplesShape } from './check-matrix.ts';
+import { notFinite, requireCount, samplesShape } from './check-matrix.ts';
+import { runKMeans, wide } from './k-means-kernel.ts';
+import { seedCentroids } from './k-means-seeds.ts';
 import { prepareRows } from './pairwise-distances.ts';
-
-const kernel = defineKernel('k-means', code);
 
 export interface KMeansOptions {
   /** Decides the seeding. */
@@ -51,14 +48,13 @@ export interface KMeans {
 const NAME = 'kMeans';
 /** Rows that one thread adds up; longer clusters are cut. */
 const RUN = 128;
-const TRIALS = 8;
 
 /**
  * Clusters the rows of x [n, d] into k (Lloyd's algorithm), on the GPU but for the bookkeeping. Seeds are chosen by greedy
  * k-means++ (as scikit-learn's: the best of 2 + ln k candidates). An empty cluster takes the row farthest from its
  * centroid. The same seed gives the same bits on the same adapter. x must fit one binding.
  *
- * @throws HistogradError `shape`; `option`; `non-finite`, naming the row
+ * @throws HistogradError `shape`; `option`; `non-finite`, naming the row, or init
  */
 export async function kMeans(
   x: Tensor,
@@ -70,7 +66,7 @@ export async function kMeans(
   requireCount(NAME, 'clusters', k, n);
   requireCount(NAME, 'maxIterations', maxIterations, 1e9);
   requireCount(NAME, 'restarts', restarts, 1e9);
-  if (init && (init.shape[0] !== k || init.shape[1] !== d)) {
+  if (init && !sameShape(init.shape, [k, d])) {
     throw shapeError(NAME, `init [${k}, ${d}]`, formatShape(init.shape));
   }
   const { rows, mean, squares } = await centreRows(NAME, x);
@@ -82,7 +78,10 @@ export async function kMeans(
       const centroids = init
         ? scope(() => keep(noGrad(() => sub(init, mean))))
         : await seedCentroids(rows, k, generator);
-      const found = await lloyd(rows, centroids, maxIterations, enough);
+      const found = await lloyd(rows, centroids, maxIterations, enough).catch((error: unknown) => {
+        centroids.dispose();
+        throw error;
+      });
       if (best && best.inertia <= found.inertia) centroids.dispose();
       else {
         best?.centroids.dispose();
@@ -112,6 +111,7 @@ async function lloyd(
     return found;
   };
   let before = await centroids.floats();
+  if (!before.every(Number.isFinite)) throw notFinite(NAME, 'a value of init');
   let { labels, distances } = await measure();
   let iterations = 0;
   while (iterations < maxIterations) {
@@ -147,7 +147,7 @@ async function assign(x: Tensor, centroids: Tensor): Promise<Assignment> {
     multiplyInto(x, centroids, null, product, sizes);
     const both = { x, x4: x, nearest: centroids, nearest4: centroids };
     const tensors = { ...both, squares, product, labels, out: distances };
-    run('assign', tensors, { n, k, d }, wide(rowPlan(device, n, Math.max(k, d)), d));
+    runKMeans('assign', tensors, { n, k, d }, wide(rowPlan(device, n, Math.max(k, d)), d));
   });
   try {
     const [found, squares] = await Promise.all([labels.data(), distances.floats()]);
@@ -207,96 +207,8 @@ function updateCentroids(x: Tensor, labels: Uint32Array, centroids: Tensor): voi
     const upload = (values: ArrayLike<number>) => Tensor.from(device, Uint32Array.from(values));
     const out = Tensor.empty(device, [runs, d], 'f32', 'partial sums');
     const first = { x, order: upload(order), starts: upload(starts), out };
-    run('partial', first, { n: runs, k, d }, threadPlan(device, runs * d));
+    runKMeans('partial', first, { n: runs, k, d }, threadPlan(device, runs * d));
     const second = { x: out, starts: upload(runStarts), counts: upload(counts), centroids };
-    run('means', second, { n: runs, k, d }, threadPlan(device, k * d));
-  });
-}
-
-/** Greedy k-means++: each next seed is drawn in proportion to the squared distances, the best of several draws. */
-async function seedCentroids(x: Tensor, k: number, generator: Generator): Promise<Tensor> {
-  const { device } = x;
-  const n = x.shape[0]!;
-  const trials = Math.min(TRIALS, 2 + Math.floor(Math.log(k)));
-  const draws = uniform(device, [k * trials], generator.next());
-  const random = await draws.floats();
-  draws.dispose();
-  const seeds = [Math.floor(random[0]! * n)];
-  let nearest = column(await distancesTo(x, seeds), 0, n);
-  while (seeds.length < k) {
-    const own = random.subarray(seeds.length * trials, (seeds.length + 1) * trials);
-    const candidates = drawCandidates(nearest, own, seeds);
-    const distances = await distancesTo(x, candidates);
-    let best = { seed: -1, total: Infinity, nearest };
-    for (const [t, seed] of candidates.entries()) {
-      const after = column(distances, t, n).map((v, i) => Math.min(v, nearest[i]!));
-      const total = after.reduce((a, b) => a + b, 0);
-      if (total < best.total) best = { seed, total, nearest: after };
-    }
-    seeds.push(best.seed);
-    nearest = best.nearest;
-  }
-  return scope(() => keep(noGrad(() => gatherRows(x, seeds))));
-}
-
-function column(distances: Float32Array, t: number, n: number): Float64Array {
-  return Float64Array.from({ length: n }, (_, i) => distances[TRIALS * i + t]!);
-}
-
-function drawCandidates(
-  weights: Float64Array,
-  random: Float32Array,
-  seeds: readonly number[],
-): number[] {
-  let total = 0;
-  const sums = weights.map((w) => {
-    total += w;
-    return total;
-  });
-  // All rows are equal to some seed: any other row will do.
-  if (total === 0) return [weights.findIndex((_, i) => !seeds.includes(i))];
-  return Array.from(random, (u) => {
-    const wanted = u * total;
-    let [low, high] = [0, sums.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (sums[middle]! > wanted) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  });
-}
-
-/** Squared distances of all rows to up to eight of them: [n, 8]. */
-async function distancesTo(x: Tensor, candidates: readonly number[]): Promise<Float32Array> {
-  const [n, d] = x.shape as [number, number];
-  const all = Array.from({ length: TRIALS }, (_, t) => candidates[t] ?? candidates[0]!);
-  const out = Tensor.empty(x.device, [n, TRIALS], 'f32', 'distances');
-  const plan = wide(threadPlan(x.device, n), d);
-  run('seeds', { x, x4: x, out }, { n, k: 0, d }, plan, all);
-  try {
-    return await out.floats();
-  } finally {
-    out.dispose();
-  }
-}
-
-function wide({ groups, overrides }: GridPlan, d: number): GridPlan {
-  return { groups, overrides: { ...overrides, WIDE: d % 4 === 0 ? 1 : 0 } };
-}
-
-function run(
-  entry: string,
-  tensors: Readonly<Record<string, Tensor>>,
-  sizes: { n: number; k: number; d: number },
-  { groups, overrides }: GridPlan,
-  candidates: readonly number[] = Array<number>(TRIALS).fill(0),
-): void {
-  const { device } = Object.values(tensors)[0]!;
-  device.run(kernel, entry, {
-    buffers: Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, t.buffer])),
-    params: { ...sizes, near: candidates.slice(0, 4), far: candidates.slice(4) },
-    overrides,
-    groups,
+    runKMeans('means', second, { n: runs, k, d }, threadPlan(device, k * d));
   });
 }

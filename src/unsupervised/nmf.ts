@@ -9,7 +9,7 @@ import { affine, neg, sqrt, square } from '../ops/unary.ts';
 import { elementwisePlan, rowPlan } from '../tensor/grid.ts';
 import { Generator, normal } from '../tensor/random.ts';
 import { keep, scope } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type Shape, sameShape, Tensor } from '../tensor/tensor.ts';
 import { notFinite, requireCount, samplesShape } from './check-matrix.ts';
 
 const kernel = defineKernel('nmf', code);
@@ -66,11 +66,16 @@ export async function nmf(
   requireCount(NAME, 'a rank', rank, Math.min(n, m));
   requireCount(NAME, 'maxIterations', maxIterations, 1e9);
   requireCount(NAME, 'checkEvery', checkEvery, 1e9);
-  const average = await checkedMean(v);
+  const average = await checkedMean('v', v);
+  if (init) {
+    checkShape(init.w, [n, rank]);
+    checkShape(init.h, [rank, m]);
+    for (const name of ['w', 'h'] as const) await checkedMean(`init.${name}`, init[name]);
+  }
   const generator = new Generator(seed);
   const draw = (shape: [number, number]) => random(v, shape, generator, Math.sqrt(average / rank));
-  const w = init ? copied(init.w, [n, rank]) : draw([n, rank]);
-  const h = init ? copied(init.h, [rank, m]) : draw([rank, m]);
+  const w = init ? copied(init.w) : draw([n, rank]);
+  const h = init ? copied(init.h) : draw([rank, m]);
   try {
     const history = [await errorOf(v, w, h)];
     let iterations = 0;
@@ -129,7 +134,8 @@ async function errorOf(v: Tensor, w: Tensor, h: Tensor): Promise<number> {
   }
 }
 
-async function checkedMean(v: Tensor): Promise<number> {
+/** The mean of what must be finite and not negative. */
+async function checkedMean(name: string, v: Tensor): Promise<number> {
   const checks = scope(() =>
     noGrad(() => ({ average: keep(mean(v)), negated: keep(max(neg(v))), largest: keep(max(v)) })),
   );
@@ -139,11 +145,13 @@ async function checkedMean(v: Tensor): Promise<number> {
       checks.negated.item(),
       checks.largest.item(),
     ]);
-    if (![average, negated, largest].every(Number.isFinite)) throw notFinite(NAME, 'a value of v');
+    if (![average, negated, largest].every(Number.isFinite)) {
+      throw notFinite(NAME, `a value of ${name}`);
+    }
     if (negated > 0) {
       throw new HistogradError(
         'negative',
-        `${NAME}: v has negative values, the smallest is ${-negated}.`,
+        `${NAME}: ${name} has negative values, the smallest is ${-negated}.`,
         'Shift, clip or take absolute values first, as fits their meaning.',
       );
     }
@@ -164,11 +172,14 @@ function absolute(x: Tensor): Tensor {
   return sqrt(square(x));
 }
 
-function copied(x: Tensor, shape: [number, number]): Tensor {
-  if (x.shape.join() !== shape.join()) {
+function checkShape(x: Tensor, shape: Shape): void {
+  if (!sameShape(x.shape, shape)) {
     throw shapeError(NAME, `init ${formatShape(shape)}`, formatShape(x.shape));
   }
-  const copy = keep(Tensor.empty(x.device, shape, 'f32', 'factor'));
+}
+
+function copied(x: Tensor): Tensor {
+  const copy = keep(Tensor.empty(x.device, x.shape, 'f32', 'factor'));
   x.device.copy(x.buffer, copy.buffer, 4 * x.size);
   return copy;
 }

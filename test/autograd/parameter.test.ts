@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Parameter } from '../../src/autograd/parameter.ts';
+import { backward, requiresGrad } from '../../src/autograd/tape.ts';
+import { mul } from '../../src/ops/binary.ts';
+import { square } from '../../src/ops/unary.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { testDevice } from '../device.ts';
@@ -22,6 +25,26 @@ describe('Parameter', () => {
     expect([...(await kept!.floats())]).toEqual([3, 4]);
     kept!.dispose();
     expect(device.memory.live - before).toBe(256); // the first one, which nobody freed
+  });
+
+  it('has no gradient while it is frozen', async () => {
+    const device = await testDevice();
+    const [a, b] = [Parameter.of(Tensor.from(device, [2])), Parameter.of(Tensor.from(device, [3]))];
+    scope(() => backward(mul(a, b)));
+    expect([a.grad, b.grad].map(Boolean)).toEqual([true, true]);
+    a.frozen = true;
+    expect([requiresGrad(a), a.grad]).toEqual([false, null]);
+    scope(() => {
+      backward(mul(a, b));
+      expect(requiresGrad(square(a))).toBe(false);
+    });
+    expect(a.grad).toBeNull();
+    expect(await b.grad!.item()).toBe(4);
+    a.frozen = false;
+    scope(() => backward(mul(a, b)));
+    expect(await a.grad!.item()).toBe(3);
+    a.dispose();
+    b.dispose();
   });
 
   it('owns its gradient', async () => {

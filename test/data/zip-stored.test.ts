@@ -1,8 +1,8 @@
 import { zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
-import { zipEntries } from '../../src/data/zip-stored.ts';
+import { checkedBytes, crc32, type ZipEntry, zipEntries } from '../../src/data/zip-stored.ts';
 
-const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+const text = (entry: ZipEntry | undefined) => new TextDecoder().decode(entry?.bytes);
 const encode = (value: string) => new TextEncoder().encode(value);
 const stored = () => zipSync({ 'a/é': encode('first'), b: encode('second') }, { level: 0 });
 
@@ -46,7 +46,7 @@ describe('zipEntries', () => {
     const entries = zipEntries(bytes);
     expect([...entries.keys()]).toEqual(['a/é', 'b']);
     expect([...entries.values()].map(text)).toEqual(['first', 'second']);
-    expect(entries.get('b')?.buffer).toBe(bytes.buffer);
+    expect(entries.get('b')?.bytes.buffer).toBe(bytes.buffer);
 
     const commented = new Uint8Array(bytes.length + 70);
     commented.set(bytes);
@@ -65,6 +65,30 @@ describe('zipEntries', () => {
     const at = twice.lastIndexOf('b'.charCodeAt(0));
     twice[at] = 'a'.charCodeAt(0);
     expect(() => zipEntries(twice)).toThrow(/entry a twice/);
+  });
+
+  it('refuses entries that share bytes, and paths that leave the archive', () => {
+    const shared = stored();
+    const view = new DataView(shared.buffer);
+    const second = shared.lastIndexOf(0x50, shared.length - 30); // the directory's entry of b
+    expect(view.getUint32(second, true)).toBe(0x02014b50);
+    view.setUint32(second + 42, 0, true);
+    expect(() => zipEntries(shared)).toThrow(/overlaps another part/);
+    for (const path of ['../a', '/etc/x', 'a/../../b', 'C:x', '..\\a', 'a\0b']) {
+      const bytes = zipSync({ [path]: encode('1') }, { level: 0 });
+      expect(() => zipEntries(bytes), path).toThrow(/leaves the archive/);
+    }
+    expect(zipEntries(zipSync({ 'a/..b/c..': encode('1') }, { level: 0 })).size).toBe(1);
+  });
+
+  it('finds damaged bytes by their checksum', () => {
+    const bytes = stored();
+    const entry = zipEntries(bytes).get('b')!;
+    expect(checkedBytes(entry, 'b')).toBe(entry.bytes);
+    entry.bytes[2]! ^= 1;
+    expect(() => checkedBytes(entry, 'b')).toThrow(/entry b is damaged \(checksum/);
+    expect(crc32(encode('123456789'))).toBe(0xcbf43926);
+    expect(crc32(new Uint8Array(0))).toBe(0);
   });
 
   it('refuses directories that are missing or point outside', () => {

@@ -38,6 +38,12 @@ describe('run', () => {
     done();
   });
 
+  it('binds whole vec4s, at multiples of what WebGPU aligns bindings to', async () => {
+    const device = await Device.open({ bindingBytes: 1023 });
+    expect(device.bindingBytes).toBe(768);
+    device.close();
+  });
+
   it('refuses what the WGSL does not declare, by name', async () => {
     const { device, buffers, params, done } = await setUp([1]);
     const run = (entry: string, change: object) => () =>

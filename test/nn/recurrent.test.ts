@@ -109,6 +109,20 @@ describe('initial parameters', () => {
   });
 });
 
+describe('LSTMCell', () => {
+  it('refuses inputs and states that would broadcast', async () => {
+    const options = await init();
+    const layer = new LSTMCell(options, 3, 2);
+    const zeros = (...shape: number[]) => Tensor.zeros(options.device, shape);
+    const rank = /LSTMCell.*: expected x \[N, in\], found \[3\]/;
+    await expectError(() => layer.forward(zeros(3)), 'shape', rank);
+    const state = { h: zeros(1, 2), c: zeros(4, 2) };
+    const found = /expected h and c \[4, 2\], found \[1, 2\] and \[4, 2\]/;
+    await expectError(() => layer.forward(zeros(4, 3), state), 'shape', found);
+    layer.dispose();
+  });
+});
+
 describe('LSTM', () => {
   it('has PyTorch’s names', async () => {
     const layer = new LSTM(await init(), 3, 2, { numLayers: 2 });

@@ -1,12 +1,15 @@
-import { describe, it } from 'vitest';
-import { add, addOp, divOp, mulOp, subOp } from '../../src/ops/binary.ts';
+import { describe, expect, it } from 'vitest';
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { backwardFrom } from '../../src/autograd/tape.ts';
+import { add, addOp, div, divOp, mulOp, subOp } from '../../src/ops/binary.ts';
+import { scope } from '../../src/tensor/scope.ts';
 import { type Shape, sizeOf, Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { type Nd, nd, type Random } from './nd.ts';
 import { proveOp } from './prove.ts';
 
-const cases = [
+const splits = [
   [[1], [1]],
   [
     [49, 197],
@@ -35,6 +38,7 @@ const cases = [
     [5, 2, 3, 2],
   ],
   [[600, 3], [3]],
+
   [[0, 5], [5]],
   // In parts of 1024 elements: both sides large, neither, and repeated outside, between and inside.
   [
@@ -50,6 +54,8 @@ const cases = [
     [3, 1],
   ],
 ].map((shapes) => ({ shapes: shapes as Shape[], options: {} }));
+/** A row of all genes is longer than the pretended binding, and what repeats must fit one. */
+const cases = [...splits, { shapes: [[2, 25_761], [25_761]], options: {} }];
 
 /** NumPy's rule: walks the output's index and drops what an operand repeats over. */
 function broadcast(f: (p: number, q: number) => number) {
@@ -72,13 +78,13 @@ function broadcast(f: (p: number, q: number) => number) {
   };
 }
 
-proveOp({ op: addOp, cases, splits: true, reference: broadcast((p, q) => p + q) });
-proveOp({ op: subOp, cases, splits: true, reference: broadcast((p, q) => p - q) });
-proveOp({ op: mulOp, cases, splits: true, reference: broadcast((p, q) => p * q) });
+proveOp({ op: addOp, cases, splits, reference: broadcast((p, q) => p + q) });
+proveOp({ op: subOp, cases, splits, reference: broadcast((p, q) => p - q) });
+proveOp({ op: mulOp, cases, splits, reference: broadcast((p, q) => p * q) });
 proveOp({
   op: divOp,
   cases,
-  splits: true,
+  splits,
   draw: (random: Random, shape) => nd(shape, () => random.awayFromZero(0.5)).data,
   reference: broadcast((p, q) => p / q),
 });
@@ -97,5 +103,16 @@ describe('add', () => {
   it('takes at most four dimensions', async () => {
     const x = Tensor.zeros(await testDevice(), [1, 1, 1, 1, 2]);
     await expectError(() => add(x, x), 'shape', /at most 4 dimensions, found \[1, 1, 1, 1, 2\]/);
+  });
+});
+
+describe('div', () => {
+  it('has a gradient where PyTorch has one: its factors do not overflow on the way', async () => {
+    const device = await testDevice();
+    const b = Parameter.of(Tensor.from(device, [1e10]));
+    scope(() => backwardFrom(div(Tensor.from(device, [1e38]), b), Tensor.from(device, [1e15])));
+    // -1e15 · (1e28 / 1e10); 1e15 · 1e28 would be infinite.
+    expect((await b.grad!.floats())[0]! / -1e33).toBeCloseTo(1, 5);
+    b.dispose();
   });
 });

@@ -42,6 +42,14 @@ describe('cross-entropy', () => {
     expect([...(await x.grad!.floats())]).toEqual([0.5, -0.5]);
   });
 
+  it('keeps its digits where all logits are large', async () => {
+    const values = [10_000.25, 10_001.5, 9999];
+    const x = Tensor.from(await testDevice(), values, [1, 3]);
+    const expected = Math.log(values.reduce((sum, v) => sum + Math.exp(v - values[0]!), 0));
+    // Not to the 1e-3 that a float32 of 10,000 resolves.
+    expect(Math.abs((await crossEntropy(x, [0]).item()) - expected)).toBeLessThan(1e-6);
+  });
+
   it('needs a label for each row', async () => {
     const x = Tensor.zeros(await testDevice(), [2, 3]);
     await expectError(

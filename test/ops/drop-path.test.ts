@@ -29,6 +29,14 @@ proveOp({
     );
   },
   linearIn: [0],
+  splits: [
+    [5, 777],
+    [1023, 3],
+    [3, 1024],
+  ].map((shape, i) => ({
+    shapes: [shape],
+    options: { p: 0.5, seed: [i, 3] as const, offset: i },
+  })),
 });
 
 describe('dropPath', () => {

@@ -11,14 +11,14 @@ import { nd } from './nd.ts';
 import { philoxUniform } from './philox.ts';
 import { proveOp } from './prove.ts';
 
-const shapes: Shape[] = [[1], [49, 197], [1031], [2, 3, 33], [0, 6]];
+const shapes: Shape[] = [[1], [49, 197], [1031], [2, 3, 33], [0, 6], [25_761]];
 
 proveOp({
   op: dropoutOp,
   cases: shapes.map((shape, i) => ({
     shapes: [shape],
     options: {
-      p: [0, 0.1, 0.25, 0.5, 0.9][i]!,
+      p: [0, 0.1, 0.25, 0.5, 0.9, 0.2][i]!,
       seed: [17 * i, 0xffffffff - i] as const,
       offset: 1000 * i,
     },

@@ -6,7 +6,16 @@ import { testDevice } from '../device.ts';
 import { mapRows } from './nd.ts';
 import { proveOp, TUNINGS } from './prove.ts';
 
-const shapes: Shape[] = [[5, 1], [7], [49, 197], [3, 1031], [2, 3, 33], [600, 4], [0, 6]];
+const shapes: Shape[] = [
+  [5, 1],
+  [7],
+  [49, 197],
+  [3, 1031],
+  [2, 3, 33],
+  [600, 4],
+  [0, 6],
+  [2, 25_761],
+];
 
 const withWeights = (all: readonly Shape[]) =>
   all.map((shape) => ({

@@ -85,5 +85,10 @@ describe('modulated-conv2d', () => {
       'shape',
       /modulated-conv2d: expected x \[N, C, H, W\].*found \[2, 3, 5, 5\] and \[4, 3, 3, 3\] and \[1, 3\]/,
     );
+    await expectError(
+      () => modulatedConv2d(zeros(2, 3, 5, 5), zeros(4, 3, 3, 5), zeros(2, 3)),
+      'shape',
+      /weight \[O, C, k, k\].*\[4, 3, 3, 5\]/,
+    );
   });
 });

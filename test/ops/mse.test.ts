@@ -7,7 +7,16 @@ import { nd } from './nd.ts';
 import { proveOp } from './prove.ts';
 
 // Runs of 1,024 elements are summed first; 300 × 1,031 has more runs than are summed at once.
-const shapes: Shape[] = [[1], [], [1023], [1025], [49, 197], [2, 3, 5, 7], [530, 1031]];
+const shapes: Shape[] = [
+  [1],
+  [],
+  [1023],
+  [1025],
+  [49, 197],
+  [2, 3, 5, 7],
+  [530, 1031],
+  [2, 25_761],
+];
 
 const pairs = (all: readonly Shape[]) =>
   all.map((shape) => ({ shapes: [shape, shape], options: {} }));

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { Parameter } from '../../src/autograd/parameter.ts';
+import { noGrad } from '../../src/autograd/tape.ts';
 import { add } from '../../src/ops/binary.ts';
+import { dropPath } from '../../src/ops/drop-path.ts';
 import { inLayer, observeOps, opNames } from '../../src/ops/op.ts';
+import { sum } from '../../src/ops/reduce.ts';
 import { relu, square } from '../../src/ops/unary.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
@@ -10,6 +14,20 @@ import { otherTuning } from './prove.ts';
 describe('an operation', () => {
   it('is in the registry', () => {
     expect(opNames()).toEqual(expect.arrayContaining(['add', 'relu']));
+  });
+
+  it('keeps its result alive, and what a gradient will need: nothing else', async () => {
+    const device = await testDevice();
+    const x = Parameter.of(Tensor.zeros(device, [64]));
+    const before = device.memory.live;
+    const draw = { seed: [1, 2], offset: 0 } as const;
+    const [one, two] = [dropPath(x, 0.5, draw), noGrad(() => dropPath(x, 0.5, draw))];
+    // Two results of 256 bytes, and the draws of the one that has a gradient.
+    expect(device.memory.live - before).toBe(3 * 256);
+    const long = Tensor.zeros(device, [2000]);
+    const total = sum(long); // in two stages
+    expect(device.memory.live - before).toBe(3 * 256 + long.buffer.bytes + 256);
+    for (const t of [one, two, long, total, x]) t.dispose();
   });
 
   it('refuses integers', async () => {

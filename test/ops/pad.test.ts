@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type PadOptions, pad, padOp } from '../../src/ops/pad.ts';
+import { type PadMode, type PadOptions, pad, padOp } from '../../src/ops/pad.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
@@ -80,5 +80,7 @@ describe('pad', () => {
       /pad \(reflect\): expected borders of 0 to 2 along axis 1 of \[2, 3\], found \[3, 0\]/,
     );
     await expectError(() => pad(x, [-1, 0], { mode: 'replicate' }), 'shape', /at least 0/);
+    const mode = 'circular' as string as PadMode;
+    await expectError(() => pad(x, [1, 0], { mode }), 'option', /no mode 'circular'/);
   });
 });

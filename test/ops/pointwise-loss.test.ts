@@ -17,7 +17,7 @@ import { testDevice } from '../device.ts';
 import { type Nd, nd, type Random } from './nd.ts';
 import { proveOp, TUNINGS } from './prove.ts';
 
-const SHAPES: readonly Shape[] = [[1], [13], [49, 197], [2, 3, 5, 7], [3, 1031], []];
+const SHAPES: readonly Shape[] = [[1], [13], [49, 197], [2, 3, 5, 7], [3, 1031], [], [2, 25_761]];
 
 /** All shapes with all reductions, the empty tensor where nothing is reduced. */
 function cases<O>(options: O) {

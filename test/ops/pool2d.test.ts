@@ -5,6 +5,7 @@ import type { PairLike } from '../../src/ops/conv2d-sizes.ts';
 import {
   type AvgPool2dOptions,
   adaptiveAvgPool2dOp,
+  adaptiveMaxPool2d,
   adaptiveMaxPool2dOp,
   avgPool2d,
   avgPool2dOp,
@@ -228,5 +229,23 @@ describe('pooling', () => {
       /stride must be an integer of at least 1/,
     );
     await expectError(() => avgPool2d(Tensor.zeros(device, [4, 4]), 2), 'shape', /found \[4, 4\]/);
+  });
+
+  it('refuses sizes that its arithmetic does not hold', async () => {
+    const device = await testDevice();
+    const long = Tensor.zeros(device, [1, 1, 1, 2 ** 19]);
+    await expectError(() => maxPool2d(long, 1), 'shape', /strides below 524288 pixels/);
+    const below = Tensor.zeros(device, [1, 1, 1, 2 ** 16 - 1]);
+    await expectError(
+      () => adaptiveMaxPool2d(below, [1, 2 ** 15]),
+      'shape',
+      /the result \(1 x 32768\) are below 2\^31, found \[1, 1, 1, 65535\]/,
+    );
+    // The largest that are allowed: the last window is where the products are largest.
+    const values = Float32Array.from({ length: 2 ** 16 - 1 }, (_, i) => i);
+    const x = Tensor.from(device, values, [1, 1, 1, 2 ** 16 - 1]);
+    const found = await adaptiveMaxPool2d(x, [1, 2 ** 15 - 1]).floats();
+    expect(found.at(-1)).toBe(2 ** 16 - 2);
+    expect(found.findIndex((v, i) => v !== Math.ceil(((i + 1) * 65535) / 32767) - 1)).toBe(-1);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Parameter } from '../../src/autograd/parameter.ts';
 import { backward } from '../../src/autograd/tape.ts';
 import { max, maxOp, mean, meanOp, type ReduceOptions, sum, sumOp } from '../../src/ops/reduce.ts';
+import { scope } from '../../src/tensor/scope.ts';
 import { type Shape, sizeOf, Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
@@ -18,6 +19,8 @@ const cases = ofShapes([
   [[1], null],
   [[], null],
   [[49, 197], 0],
+  [[3, 25_761], 0],
+  [[3, 25_761], 1],
   [[49, 197], 1],
   [[49, 197], null, true],
   [[3, 1031], 1],
@@ -102,6 +105,10 @@ describe.each(TUNINGS)('max, $tuning', ({ open }) => {
     expect(await max(Tensor.from(device, values)).item()).toBeNaN();
     const columns = await max(Tensor.from(device, values, [350, 2]), 0).floats();
     expect([...columns]).toEqual([698, Number.NaN]);
+    const x = Parameter.of(Tensor.from(device, values.slice(310, 314), [2, 2]));
+    scope(() => backward(sum(max(x, 0))));
+    expect(await x.grad!.floats()).toEqual(Float32Array.of(0, Number.NaN, 1, Number.NaN));
+    x.dispose();
   });
 
   it('of nothing but infinities is infinite', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ResizeOptions, resize, resizeOp } from '../../src/ops/resize.ts';
+import { type ResizeMode, type ResizeOptions, resize, resizeOp } from '../../src/ops/resize.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
@@ -108,6 +108,8 @@ describe('resize', () => {
       'option',
       /alignCorners has no meaning in mode 'nearest'/,
     );
+    const mode = 'area' as string as ResizeMode;
+    await expectError(() => resize(x, { size: [2, 2], mode }), 'option', /no mode 'area'/);
     const flat = Tensor.zeros(await testDevice(), [4, 4]);
     await expectError(() => resize(flat, { size: [2, 2] }), 'shape', /found \[4, 4\]/);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Device } from '../../src/gpu/device.ts';
 import {
+  segmentLogSoftmaxOp,
   segmentMeanOp,
   segmentSoftmax,
   segmentSoftmaxOp,
@@ -101,24 +102,31 @@ proveOp({
   reference: sumWith((row, _, weights) => weights!.data[row]!),
 });
 
+/** Softmax of every column within every bag. */
+function softmaxOf([x]: readonly Nd[], { offsets }: Json): Nd {
+  const [total, d] = x!.shape as [number, number];
+  const out = nd([total, d], () => 0);
+  for (let bag = 0; bag + 1 < offsets.length; bag++) {
+    for (let c = 0; c < d; c++) {
+      let all = 0;
+      for (let n = offsets[bag]!; n < offsets[bag + 1]!; n++) {
+        out.data[n * d + c] = Math.exp(x!.data[n * d + c]!);
+        all += out.data[n * d + c]!;
+      }
+      for (let n = offsets[bag]!; n < offsets[bag + 1]!; n++) out.data[n * d + c]! /= all;
+    }
+  }
+  return out;
+}
+
+proveOp({ op: segmentSoftmaxOp, options, cases: cases(false), reference: softmaxOf });
 proveOp({
-  op: segmentSoftmaxOp,
+  op: segmentLogSoftmaxOp,
   options,
   cases: cases(false),
-  reference: ([x], { offsets }) => {
-    const [total, d] = x!.shape as [number, number];
-    const out = nd([total, d], () => 0);
-    for (let bag = 0; bag + 1 < offsets.length; bag++) {
-      for (let c = 0; c < d; c++) {
-        let all = 0;
-        for (let n = offsets[bag]!; n < offsets[bag + 1]!; n++) {
-          out.data[n * d + c] = Math.exp(x!.data[n * d + c]!);
-          all += out.data[n * d + c]!;
-        }
-        for (let n = offsets[bag]!; n < offsets[bag + 1]!; n++) out.data[n * d + c]! /= all;
-      }
-    }
-    return out;
+  reference(inputs, json) {
+    const { shape, data } = softmaxOf(inputs, json);
+    return nd(shape, (i) => Math.log(data[i]!));
   },
 });
 

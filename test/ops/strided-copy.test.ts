@@ -117,6 +117,7 @@ describe('layout operations', () => {
   it('say what does not fit', async () => {
     const device = await testDevice();
     const x = Tensor.zeros(device, [2, 3]);
+    await expectError(() => reshape(x, [-2, -3]), 'shape', /reshape: expected 6 .* \[-2, -3\]/);
     await expectError(
       () => reshape(x, [5]),
       'shape',

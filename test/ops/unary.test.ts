@@ -58,7 +58,16 @@ import { testDevice } from '../device.ts';
 import { nd, type Random } from './nd.ts';
 import { type Proof, proveOp, TUNINGS } from './prove.ts';
 
-const SHAPES: readonly Shape[] = [[1], [13], [7, 31], [0, 3], [49, 197], [2, 3, 5, 7], []];
+const SHAPES: readonly Shape[] = [
+  [1],
+  [13],
+  [7, 31],
+  [0, 3],
+  [49, 197],
+  [2, 3, 5, 7],
+  [],
+  [25_761],
+];
 
 type Draw = (random: Random, shape: Shape) => ArrayLike<number>;
 const awayFromZero: Draw = (random, shape) => nd(shape, () => random.awayFromZero(0.1)).data;

@@ -38,6 +38,18 @@ describe('AdamW', () => {
     p.dispose();
   });
 
+  it('weighs gradients by 1 - beta2, not by what float32 makes of that (5e-5 more)', async () => {
+    const p = await parameter([0]);
+    const optimizer = new AdamW(new Map([['p', p]]), { betas: [0.9, 0.999] });
+    p.grad = Tensor.from(p.device, [1]);
+    optimizer.step();
+    const state = await optimizer.stateDict();
+    expect(state.get('v.p')!.data[0]).toBe(Math.fround(0.001));
+    expect(state.get('m.p')!.data[0]).toBe(Math.fround(0.1));
+    optimizer.dispose();
+    p.dispose();
+  });
+
   it('goes on from a saved state with the same bits', async () => {
     const train = async (p: Parameter, optimizer: AdamW, steps: number) => {
       for (let i = 0; i < steps; i++) {

@@ -6,7 +6,7 @@
  */
 import { parseSafetensors, type Safetensor } from '../../src/data/safetensors.ts';
 
-export type GoldenKind = 'ops' | 'layers' | 'parity';
+export type GoldenKind = 'ops' | 'layers' | 'parity' | 'extractors';
 
 /** One sample of an op or a layer; every string is a key of `Golden.tensors`. */
 interface GoldenCase {
@@ -42,6 +42,10 @@ export interface Golden {
 const FILES: Record<GoldenKind, Record<string, () => Promise<string>>> = {
   ops: import.meta.glob<string>('./ops/*.safetensors', { query: '?url&inline', import: 'default' }),
   layers: import.meta.glob<string>('./layers/*.safetensors', {
+    query: '?url&inline',
+    import: 'default',
+  }),
+  extractors: import.meta.glob<string>('./extractors/*.safetensors', {
     query: '?url&inline',
     import: 'default',
   }),

@@ -39,6 +39,24 @@ describe('scope', () => {
     result.dispose();
   });
 
+  it('hands on everything when told to free nothing', async () => {
+    const device = await testDevice();
+    for (const frees of [true, false]) {
+      let inner: Tensor | undefined;
+      scope(() => {
+        const result = scope(
+          () => {
+            inner = Tensor.zeros(device, [1]);
+            return Tensor.zeros(device, [2]);
+          },
+          ({ shape }) => frees && shape[0] === 2,
+        );
+        expect([inner!.disposed, result.disposed]).toEqual([frees, false]);
+      });
+      expect(inner!.disposed).toBe(true);
+    }
+  });
+
   it('leaves alone what it did not create', async () => {
     const device = await testDevice();
     const outside = Tensor.zeros(device, [1]);

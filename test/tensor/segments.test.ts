@@ -24,6 +24,11 @@ describe('Segments', () => {
     segments.dispose();
   });
 
+  it.each([[[2.5, 2]], [[3, -1]]])('refuses the lengths %j', async (lengths) => {
+    const device = await testDevice();
+    await expectError(() => Segments.ofLengths(device, lengths), 'segments', /must ascend from 0/);
+  });
+
   it('keeps its arrays through scopes, and frees them when disposed of', async () => {
     const device = await testDevice();
     const before = device.memory.live;

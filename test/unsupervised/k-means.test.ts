@@ -158,6 +158,11 @@ describe('kMeans', () => {
     await expectError(() => kMeans(infinite, 2), 'non-finite', /row 2 is not finite/);
     await expectError(() => kMeans(empty, 1), 'shape', /not empty, found f32 \[0, 2\]/);
     await expectError(
+      () => kMeans(fine, 3, { init: bad }),
+      'non-finite',
+      /kMeans: a value of init is not finite/,
+    );
+    await expectError(
       () => kMeans(fine, 2, { init: fine }),
       'shape',
       /init \[2, 2\], found \[3, 2\]/,

@@ -118,6 +118,10 @@ describe('nmf', () => {
       at(1, Infinity, 3, 4),
     ];
     const empty = Tensor.from(device, [], [0, 2]);
+    const [column, row] = [
+      Tensor.from(device, [1, 2], [2, 1]),
+      Tensor.from(device, [1, -0.5], [1, 2]),
+    ];
     const live = device.memory.live;
     await expectError(() => nmf(negative, 1), 'negative', /smallest is -2/);
     await expectError(() => nmf(bad, 1), 'non-finite', /a value of v is not finite/);
@@ -126,6 +130,16 @@ describe('nmf', () => {
     await expectError(() => nmf(empty, 1), 'shape', /not empty/);
     const init = { w: fine, h: fine };
     await expectError(() => nmf(fine, 1, { init }), 'shape', /init \[2, 1\], found \[2, 2\]/);
+    await expectError(
+      () => nmf(fine, 1, { init: { w: column, h: fine } }),
+      'shape',
+      /init \[1, 2\], found \[2, 2\]/,
+    );
+    await expectError(
+      () => nmf(fine, 1, { init: { w: column, h: row } }),
+      'negative',
+      /init\.h has negative values, the smallest is -0\.5/,
+    );
     const { w, h } = await nmf(fine, 2);
     w.dispose();
     h.dispose();

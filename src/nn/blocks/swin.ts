@@ -55,6 +55,7 @@ export class SwinBlock extends Module {
 
   override dispose(): void {
     this.#mask?.dispose();
+    this.attn.dispose();
     super.dispose();
   }
 }

@@ -259,6 +259,7 @@ CASES = {
     "softmax": softmax,
     "log-softmax": softmax,
     "segment-softmax": segment_softmax,
+    "segment-log-softmax": segment_softmax,
     "segment-sum": lambda r: segment(r, (1, 7)),
     "segment-mean": lambda r: segment(r, (1, 7)),
     "segment-weighted-sum": lambda r: segment(r, (1, 7), second="weights"),

@@ -76,6 +76,7 @@ OPS = {
     "softmax": lambda x, axis=-1: F.softmax(x, axis),
     "log-softmax": lambda x, axis=-1: F.log_softmax(x, axis),
     "segment-softmax": lambda x, offsets: torch.cat([F.softmax(rows, 0) for rows in segments(x, offsets)]),
+    "segment-log-softmax": lambda x, offsets: torch.cat([F.log_softmax(rows, 0) for rows in segments(x, offsets)]),
     "segment-sum": segment_sum,
     "segment-mean": segment_mean,
     "segment-weighted-sum": lambda x, weights, offsets: segment_sum(x * weights, offsets),

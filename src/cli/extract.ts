@@ -1,0 +1,297 @@
+/** `histograd extract`: whole slides to one feature file each. */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import os from 'node:os';
+import { basename, extname, join } from 'node:path';
+import { SingleBar } from 'cli-progress';
+import { z } from 'zod';
+import { parseCheckpoint } from '../data/checkpoint.ts';
+import { readBytes } from '../data/node/read-file.ts';
+import { HistogradError } from '../errors.ts';
+import { type ExtractJob, extractSlide } from '../extraction/node/extract-slide.ts';
+import { createTilePool } from '../extraction/node/tile-pool.ts';
+import { Device } from '../gpu/device.ts';
+import type { Extractor } from '../models/extractors/extractor.ts';
+import { loadWeights } from '../models/extractors/load-weights.ts';
+import {
+  createExtractor,
+  EXTRACTOR_NAMES,
+  type ExtractorName,
+  inferExtractor,
+} from '../models/extractors/registry.ts';
+import { formatCount, formatDuration } from '../report/format.ts';
+import type { KeepRule } from '../slides/selectors/keep.ts';
+import { Generator } from '../tensor/random.ts';
+import { adapterOption } from './adapter-request.ts';
+import { checkOptions } from './check-options.ts';
+import { interruptible, type Talk, talk } from './progress.ts';
+
+const SLIDE_ENDINGS = ['.svs', '.tif', '.tiff', '.dcm', '.jpg', '.jpeg', '.png'];
+
+const schema = z.strictObject({
+  out: z.string(),
+  weights: z.string(),
+  extractor: z.enum(EXTRACTOR_NAMES).optional(),
+  mpp: z.number().positive().optional(),
+  tileMpp: z.number().positive().default(0.5),
+  tileSize: z.int().positive().optional(),
+  overlap: z.int().min(0).default(0),
+  edge: z.enum(['drop', 'pad']).default('drop'),
+  tissue: z.enum(['sequoia', 'otsu', 'none']).default('otsu'),
+  minTissue: z.number().min(0).max(1).default(0.2),
+  selector: z.enum(['none', 'shannon', 'ig', 'canny', 'dog', 'log', 'otsu']).default('none'),
+  keep: z.string().optional(),
+  stain: z.enum(['none', 'macenko']).default('none'),
+  batchSize: z.int().min(1).default(32),
+  workers: z.int().min(0).max(64).optional(),
+  format: z.enum(['h5', 'safetensors']).default('h5'),
+  preview: z.string().optional(),
+  adapter: adapterOption,
+  quiet: z.boolean().optional(),
+});
+type Options = z.infer<typeof schema>;
+
+export async function extractCommand(
+  paths: readonly string[],
+  flags: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const options = checkOptions(schema, flags, 'The command line');
+  const out = talk(options);
+  const slides = await findSlides(paths);
+  const keep = options.keep === undefined ? undefined : parseKeep(options.keep);
+  await mkdir(options.out, { recursive: true });
+  if (options.preview) await mkdir(options.preview, { recursive: true });
+  const bytes = await readBytes(options.weights);
+  const device = await Device.open(options.adapter ? { adapter: options.adapter } : {});
+  const threads = options.workers ?? Math.min(8, Math.max(1, os.availableParallelism() - 1));
+  const worker = new URL('../tile-worker.js', import.meta.url);
+  const pool = threads > 0 ? createTilePool(threads, worker) : null;
+  try {
+    const { extractor, name } = await openExtractor(device, bytes, options, out);
+    const tiling = {
+      mpp: options.tileMpp,
+      size: options.tileSize ?? extractor.preprocessing.size,
+      overlap: options.overlap,
+      edge: options.edge,
+      ...(options.mpp === undefined ? {} : { mppOverride: options.mpp }),
+    };
+    const { tissue, minTissue, selector, batchSize: batch } = options;
+    const select = { tissue, minTissue, selector, ...(keep ? { keep } : {}) };
+    const normalise = options.stain === 'macenko';
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const { preprocessing } = extractor;
+    const settings = JSON.stringify({
+      extractor: name,
+      weights: { file: basename(options.weights), sha256 },
+      tiling,
+      select,
+      stain: options.stain,
+      preprocessing,
+    });
+    const jobs = [...slides].map(
+      ([id, slide]): ExtractJob => ({
+        slide,
+        out: join(options.out, `${id}.${options.format}`),
+        format: options.format,
+        preview: options.preview ? join(options.preview, `${id}.svg`) : null,
+        tiling,
+        select,
+        normalise,
+        batch,
+        settings,
+      }),
+    );
+    out.say(
+      `${formatCount(jobs.length, 'slide')} through ${name} (${extractor.width} features per tile) on ${device.adapter.name}`,
+    );
+    await interruptible(out, (signal) =>
+      extractAll(jobs, { device, extractor, pool, signal }, out, options),
+    );
+  } finally {
+    await pool?.close();
+    device.close();
+  }
+}
+
+async function openExtractor(
+  device: Device,
+  bytes: Uint8Array,
+  { extractor: wanted, weights }: Options,
+  { say }: Talk,
+): Promise<{ extractor: Extractor; name: ExtractorName }> {
+  const checkpoint = parseCheckpoint(bytes, weights);
+  const name = wanted ?? inferExtractor(checkpoint.tensors);
+  const init = { device, generator: new Generator(0) };
+  const extractor = createExtractor(name, init, checkpoint.tensors);
+  const report = loadWeights(extractor, checkpoint);
+  say(
+    `${weights}: ${name}, ${formatCount(report.loaded.length, 'tensor')} loaded, ${report.ignored.length} not needed`,
+  );
+  return { extractor, name };
+}
+
+/** All slides in turn; one that fails does not keep the others from being done. */
+async function extractAll(
+  jobs: readonly ExtractJob[],
+  context: Parameters<typeof extractSlide>[1],
+  { say, warn }: Talk,
+  { quiet }: Options,
+): Promise<void> {
+  const failed: string[] = [];
+  for (const [i, job] of jobs.entries()) {
+    const name = basename(job.slide);
+    const progress = new TileProgress(`${i + 1}/${jobs.length} ${name}`, !quiet);
+    const started = performance.now();
+    try {
+      const outcome = await extractSlide(job, {
+        ...context,
+        warn,
+        onPhase: (phase, total) => progress.phase(phase, total),
+        onTiles: (done) => progress.update(done),
+      });
+      progress.stop();
+      if (outcome.state === 'skipped') {
+        say(`${name}: finished before`);
+        continue;
+      }
+      const seconds = (performance.now() - started) / 1000;
+      const rate = (outcome.tiles / seconds).toPrecision(3);
+      say(
+        `${name}: ${outcome.tiles} of ${formatCount(outcome.planned, 'tile')} in ${formatDuration(seconds)}, ${rate} tiles/s`,
+      );
+    } catch (cause) {
+      progress.stop();
+      if (context.signal?.aborted) {
+        throw new HistogradError(
+          'interrupted',
+          `Interrupted in ${name}; finished slides are kept.`,
+          'Run the same command again to go on with the others.',
+        );
+      }
+      // Neither the device nor a full disk will be better for the next slide.
+      if (!(cause instanceof HistogradError) || FATAL.has(cause.code)) throw cause;
+      failed.push(name);
+      warn(`${name}: ${cause.message}`);
+    }
+  }
+  if (failed.length > 0) {
+    throw new HistogradError(
+      'slides-failed',
+      `${failed.length} of ${formatCount(jobs.length, 'slide')} failed: ${failed.join(', ')}.`,
+      'See the warnings above; the same command does only what is missing.',
+    );
+  }
+}
+
+const FATAL = new Set([
+  'device-lost',
+  'device-closed',
+  'out-of-memory',
+  'disk-full',
+  'not-writable',
+  'no-folder',
+]);
+
+/** A bar on a terminal; nothing in a log, which gets a line per slide. */
+class TileProgress {
+  readonly #bar: SingleBar | null;
+  readonly #name: string;
+
+  constructor(name: string, visible: boolean) {
+    this.#name = name;
+    this.#bar =
+      visible && process.stderr.isTTY
+        ? new SingleBar({
+            format:
+              '{bar} {percentage}% {name}: {phase}  {value}/{total} tiles  {speed} tiles/s  {eta_formatted} left',
+            stream: process.stderr,
+            hideCursor: true,
+            clearOnComplete: true,
+            barsize: 20,
+            fps: 5,
+          })
+        : null;
+  }
+
+  #started = 0;
+  #total = 0;
+
+  phase(phase: string, total: number): void {
+    this.#bar?.stop();
+    this.#started = performance.now();
+    this.#total = total;
+    this.#bar?.start(total, 0, { name: this.#name, phase, speed: '-' });
+  }
+
+  update(done: number): void {
+    if (this.#total === 0) return;
+    const seconds = (performance.now() - this.#started) / 1000;
+    this.#bar?.update(done, { speed: (done / seconds).toPrecision(3) });
+  }
+
+  stop(): void {
+    this.#bar?.stop();
+  }
+}
+
+/** Slide files by id (the file's name without its ending), from files and folders. */
+async function findSlides(paths: readonly string[]): Promise<Map<string, string>> {
+  const files: string[] = [];
+  for (const path of paths) {
+    const info = await stat(path).catch(() => null);
+    if (!info) {
+      throw new HistogradError(
+        'no-file',
+        `${path} does not exist.`,
+        'Give slides, or folders of slides.',
+      );
+    }
+    if (!info.isDirectory()) files.push(path);
+    else {
+      const names = (await readdir(path)).filter(isSlideName).sort();
+      files.push(...names.map((name) => join(path, name)));
+    }
+  }
+  if (files.length === 0) {
+    throw new HistogradError(
+      'no-slides',
+      `No slides in ${paths.join(', ')}: expected files ending in ${SLIDE_ENDINGS.join(', ')}.`,
+      'Give slides, or folders of slides.',
+    );
+  }
+  const slides = new Map<string, string>();
+  for (const file of files) {
+    const id = basename(file, extname(file));
+    const other = slides.get(id);
+    if (other !== undefined) {
+      throw new HistogradError(
+        'duplicate-slide',
+        `${other} and ${file} would both become ${id}.`,
+        'Rename one of them, or extract them into different folders.',
+      );
+    }
+    slides.set(id, file);
+  }
+  return slides;
+}
+
+function isSlideName(name: string): boolean {
+  return !name.startsWith('.') && SLIDE_ENDINGS.includes(extname(name).toLowerCase());
+}
+
+/** `sigmas:1`, `fraction:0.3`, `above:1.6e6` or `above-per-pixel:8`. */
+function parseKeep(text: string): KeepRule {
+  const [kind, value] = text.split(':');
+  const number = Number(value);
+  if (value !== undefined && value.trim() !== '' && Number.isFinite(number)) {
+    if (kind === 'sigmas') return { sigmas: number };
+    if (kind === 'fraction') return { fraction: number };
+    if (kind === 'above') return { above: number };
+    if (kind === 'above-per-pixel') return { abovePerPixel: number };
+  }
+  throw new HistogradError(
+    'usage',
+    `--keep ${text}: expected sigmas:X, fraction:X, above:X or above-per-pixel:X.`,
+    'For example: --selector shannon --keep sigmas:1',
+  );
+}

@@ -1,0 +1,136 @@
+/** One slide file to one feature file. */
+import { access } from 'node:fs/promises';
+import { writeFileAtomic } from '../../data/node/atomic-write.ts';
+import { HistogradError } from '../../errors.ts';
+import type { Device } from '../../gpu/device.ts';
+import type { Extractor } from '../../models/extractors/extractor.ts';
+import { openSlide } from '../../slides/node/open-slide.ts';
+import { renderPreview } from '../../slides/preview.ts';
+import { type SelectOptions, selectedTiles, selectTiles } from '../../slides/select-tiles.ts';
+import { planTiles, type TilingOptions } from '../../slides/tiling.ts';
+import { embedTiles } from '../embed-tiles.ts';
+import { createFeatureFile, type FeatureFileFormat } from './feature-file.ts';
+import { readFeatureSettings } from './feature-settings.ts';
+import type { TilePool } from './tile-pool.ts';
+import { readStained } from './tile-task.ts';
+
+export interface ExtractJob {
+  readonly slide: string;
+  readonly out: string;
+  readonly format: FeatureFileFormat;
+  /** Where to draw which tiles were kept, an SVG; null for nowhere. */
+  readonly preview: string | null;
+  readonly tiling: TilingOptions;
+  readonly select: SelectOptions;
+  /** Macenko's stain normalisation. */
+  readonly normalise: boolean;
+  readonly batch: number;
+  /** What the features depend on, as stored in the file: a file with others is not taken for finished. */
+  readonly settings: string;
+}
+
+export interface ExtractContext {
+  readonly device: Device;
+  readonly extractor: Extractor;
+  /** Reads tiles in threads; null reads them here. */
+  readonly pool: TilePool | null;
+  readonly signal?: AbortSignal;
+  onPhase?(phase: 'choosing' | 'extracting', total: number): void;
+  onTiles?(done: number, total: number): void;
+  warn?(text: string): void;
+}
+
+export type ExtractOutcome =
+  | { readonly state: 'done'; readonly tiles: number; readonly planned: number }
+  | { readonly state: 'skipped' };
+
+/**
+ * Extracts a slide's features, or finds that this was done before with the same settings. The file appears under its name only when
+ * it is complete.
+ *
+ * @throws HistogradError `extracted-otherwise` when the file exists with other settings, `no-tissue` when no tile is kept, and
+ *   what reading, computing and writing throw
+ */
+export async function extractSlide(
+  job: ExtractJob,
+  context: ExtractContext,
+): Promise<ExtractOutcome> {
+  if (await isFinished(job)) return { state: 'skipped' };
+  const { device, extractor, pool, signal } = context;
+  const slide = await openSlide(job.slide);
+  try {
+    const plan = planTiles(slide, job.tiling);
+    if (plan.upsampled) {
+      context.warn?.(
+        `${slide.name} has ${plan.slideMpp} micrometres per pixel, coarser than the ${plan.mpp} asked for: tiles are enlarged`,
+      );
+    }
+    const selection = await selectTiles(slide, plan, {
+      ...job.select,
+      ...(signal ? { signal } : {}),
+      onTile: (done, total) => {
+        if (done === 1) context.onPhase?.('choosing', total);
+        context.onTiles?.(done, total);
+      },
+    });
+    if (job.preview)
+      await writeFileAtomic(job.preview, await renderPreview(slide, plan, selection));
+    const tiles = selectedTiles(plan, selection);
+    if (tiles.length === 0) {
+      throw new HistogradError(
+        'no-tissue',
+        `${slide.name}: none of the ${plan.tiles.length} tiles was kept.`,
+        'Look at the slide with --preview; try another --tissue rule, a smaller --min-tissue or another --keep.',
+      );
+    }
+    const { tiles: _, ...bare } = plan;
+    const file = await createFeatureFile(job.out, job.format, {
+      rows: tiles.length,
+      width: extractor.width,
+      coords: Int32Array.from(tiles.flatMap(({ x, y }) => [x, y])),
+      attributes: {
+        histograd: job.settings,
+        slide: slide.name,
+        mpp: plan.mpp,
+        slide_mpp: plan.slideMpp,
+        patch_size: plan.size,
+        patch_size_level0: Math.round(plan.side),
+        patch_level: plan.level,
+      },
+    });
+    try {
+      context.onPhase?.('extracting', tiles.length);
+      const read = (i: number) => {
+        const task = { plan: bare, tile: tiles[i]!, normalise: job.normalise };
+        return pool ? pool.read(job.slide, task) : readStained(slide, task);
+      };
+      const options = { batch: job.batch, ahead: 2, signal };
+      for await (const part of embedTiles(device, extractor, tiles.length, read, options)) {
+        await file.append(part.features);
+        context.onTiles?.(part.start + part.count, tiles.length);
+      }
+      await file.finish();
+    } catch (cause) {
+      await file.discard();
+      throw cause;
+    }
+    return { state: 'done', tiles: tiles.length, planned: plan.tiles.length };
+  } finally {
+    await slide.close();
+  }
+}
+
+async function isFinished({ out, settings }: ExtractJob): Promise<boolean> {
+  const exists = await access(out).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return false;
+  const found = await readFeatureSettings(out);
+  if (found === settings) return true;
+  throw new HistogradError(
+    'extracted-otherwise',
+    `${out} exists, but was made ${found === null ? 'by something else' : `with other settings (${found})`}; expected ${settings}.`,
+    'Choose another --out, or delete the file.',
+  );
+}

@@ -1,0 +1,139 @@
+/** Feature files written batch by batch, under a temporary name until they are complete. */
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Dataset } from 'h5wasm';
+import { writeError } from '../../data/node/atomic-write.ts';
+import { safetensorsHeader } from '../../data/safetensors.ts';
+
+export type FeatureFileFormat = 'h5' | 'safetensors';
+
+export interface FeatureFileContent {
+  /** Tiles, known before the first is computed. */
+  readonly rows: number;
+  /** Length of an embedding. */
+  readonly width: number;
+  /** Upper left corners in level-0 pixels, [rows, 2]. */
+  readonly coords: Int32Array<ArrayBuffer>;
+  /** Attributes of the file (h5) or its metadata (safetensors). */
+  readonly attributes: Readonly<Record<string, string | number>>;
+}
+
+export interface FeatureFileWriter {
+  /** The next rows, [n, width]. */
+  append(features: Float32Array): Promise<void>;
+  /** Completes the file and gives it its name. */
+  finish(): Promise<void>;
+  /** Removes what was written. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Begins a feature file: `.h5` in CLAM's layout (`features` [N, d] float32, `coords` [N, 2] int32, chunks of 32 rows, uncompressed), or
+ * `.safetensors` with the same two tensors.
+ *
+ * @throws HistogradError `disk-full`, `not-writable`, `no-folder` or `write-failed`, here and in the writer
+ */
+export async function createFeatureFile(
+  path: string,
+  format: FeatureFileFormat,
+  content: FeatureFileContent,
+): Promise<FeatureFileWriter> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (cause) {
+      throw writeError(path, cause);
+    }
+  };
+  const begin = format === 'h5' ? beginH5 : beginSafetensors;
+  const body = await guard(() => begin(temporary, content));
+  return {
+    append: (features) => guard(() => body.append(features)),
+    finish: () =>
+      guard(async () => {
+        await body.close();
+        await rename(temporary, path);
+      }),
+    async discard() {
+      await body.close().catch(() => {});
+      await rm(temporary, { force: true });
+    },
+  };
+}
+
+interface Body {
+  append(features: Float32Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function beginH5(path: string, content: FeatureFileContent): Promise<Body> {
+  const { width, coords, attributes } = content;
+  const { File, ready } = await import('h5wasm/node');
+  await ready;
+  await (await open(path, 'w')).close(); // h5wasm does not say why it could not
+  // h5wasm keeps its own working folder, so that a later process.chdir would mislead it.
+  const file = new File(resolve(path), 'w');
+  const dataset = (name: string, columns: number, data: Float32Array | Int32Array, dtype: string) =>
+    file.create_dataset({
+      name,
+      data,
+      shape: [data.length / columns, columns],
+      dtype,
+      maxshape: [null, columns],
+      chunks: [32, columns],
+    });
+  dataset('features', width, new Float32Array(0), '<f4');
+  dataset('coords', 2, coords, '<i4');
+  for (const [name, value] of Object.entries(attributes)) file.create_attribute(name, value);
+  const features = file.get('features') as Dataset;
+  let written = 0;
+  let isOpen = true;
+  return {
+    async append(values) {
+      const next = written + values.length / width;
+      features.resize([next, width]);
+      features.write_slice(
+        [
+          [written, next],
+          [0, width],
+        ],
+        values,
+      );
+      written = next;
+    },
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      file.flush();
+      file.close();
+    },
+  };
+}
+
+async function beginSafetensors(path: string, content: FeatureFileContent): Promise<Body> {
+  const { rows, width, coords, attributes } = content;
+  const metadata = Object.fromEntries(Object.entries(attributes).map(([k, v]) => [k, String(v)]));
+  const header = safetensorsHeader(
+    [
+      { name: 'coords', dtype: 'I32', shape: [rows, 2] },
+      { name: 'features', dtype: 'F32', shape: [rows, width] },
+    ],
+    metadata,
+  );
+  const file: FileHandle = await open(path, 'w');
+  await file.writeFile(header);
+  await file.writeFile(new Uint8Array(coords.buffer, coords.byteOffset, coords.byteLength));
+  let isOpen = true;
+  return {
+    async append(values) {
+      await file.writeFile(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    },
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      await file.sync();
+      await file.close();
+    },
+  };
+}

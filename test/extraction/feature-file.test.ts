@@ -1,0 +1,56 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFeatures } from '../../src/data/node/read-features.ts';
+import { createFeatureFile } from '../../src/extraction/node/feature-file.ts';
+import { readFeatureSettings } from '../../src/extraction/node/feature-settings.ts';
+import { expectError } from '../data/expect-error.ts';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'histograd-features-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const CONTENT = {
+  rows: 3,
+  width: 2,
+  coords: Int32Array.of(0, 0, 224, 0, 0, 70_000),
+  attributes: { histograd: '{"a":1}', mpp: 0.5 },
+};
+
+describe.each(['h5', 'safetensors'] as const)('a feature file (.%s)', (format) => {
+  it('is written in parts, and read by what trains on it', async () => {
+    const path = join(folder, `slide.${format}`);
+    const file = await createFeatureFile(path, format, CONTENT);
+    await file.append(Float32Array.of(1, 2, 3, 4));
+    expect(await readdir(folder)).not.toContain(`slide.${format}`);
+    await file.append(Float32Array.of(5, 6));
+    await file.finish();
+    const { features, coords, rows, width } = await readFeatures(path, {});
+    expect([rows, width]).toEqual([3, 2]);
+    expect([...features]).toEqual([1, 2, 3, 4, 5, 6]);
+    expect([...coords!]).toEqual([0, 0, 224, 0, 0, 70_000]);
+    expect(await readFeatureSettings(path)).toBe('{"a":1}');
+  });
+
+  it('leaves nothing when it is given up', async () => {
+    const before = await readdir(folder);
+    const file = await createFeatureFile(join(folder, `gone.${format}`), format, CONTENT);
+    await file.append(Float32Array.of(1, 2));
+    await file.discard();
+    expect(await readdir(folder)).toEqual(before);
+  });
+
+  it('says where it cannot be written', async () => {
+    const path = join(folder, 'nowhere', `slide.${format}`);
+    await expectError(() => createFeatureFile(path, format, CONTENT), 'no-folder', /nowhere/);
+  });
+
+  it('of somebody else, or damaged, has no settings of ours', async () => {
+    const path = join(folder, `other.${format}`);
+    await writeFile(path, 'not a feature file');
+    expect(await readFeatureSettings(path)).toBeNull();
+  });
+});
