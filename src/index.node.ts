@@ -18,5 +18,6 @@ export { makeStBags, type StBagsOptions } from './data/node/st-bags.ts';
 export { readVisium, type VisiumOptions } from './data/node/visium-folder.ts';
 export { kFoldSplits, leaveOnePatientOut, type Split, splitsFromCsv } from './data/splits.ts';
 export * from './index.ts';
+export { openSlide } from './slides/node/open-slide.ts';
 export { cohortSource } from './training/cohort-source.ts';
 export { openRunFolder } from './training/run-folder.ts';

@@ -34,6 +34,12 @@ export {
   topGenes,
 } from './data/spots.ts';
 export { HistogradError } from './errors.ts';
+export { type EmbeddedBatch, type EmbedOptions, embedTiles } from './extraction/embed-tiles.ts';
+export {
+  type ExtractFeaturesOptions,
+  extractFeatures,
+  type SlideFeatures,
+} from './extraction/extract-features.ts';
 export type { AdapterClass, AdapterRequest, ChosenAdapter } from './gpu/adapter.ts';
 export { Device, type DeviceOptions } from './gpu/device.ts';
 export { type Diagnosis, diagnose, formatDiagnosis } from './gpu/doctor.ts';
@@ -250,6 +256,8 @@ export {
   normaliseStains,
   type Stains,
 } from './slides/stain-normalise.ts';
+export { type OpenSlideOptions, openSlide } from './slides/open-slide.ts';
+export type { RgbImage, Slide, SlideFormat, SlideLevel } from './slides/slide.ts';
 export {
   TILE_STATISTICS,
   TILE_STATISTICS_VERSION,

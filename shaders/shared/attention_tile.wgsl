@@ -1,4 +1,5 @@
-// What the attention kernels share. Each owns rows (queries, or keys where keys_own) and walks the columns
+// What the attention kernels share. Their variants are chosen by parameters, not by overrides: a software driver takes
+// seconds to compile each pipeline. Each owns rows (queries, or keys where keys_own) and walks the columns
 // (keys, or queries) in 4 x 4 blocks, one vec4 over four columns per row:
 //
 //   scores   c = scale * a_row . a_col + bias     a: q and k
@@ -10,8 +11,6 @@
 // Masks        a score below LOWEST counts for nothing, as does every column at or beyond the end.
 // Dropout      of the weight (query i, key j): word j % 4 of Philox block (query line) * key_quads + j / 4.
 import package::shared::philox::philox_uniform;
-
-override DROPOUT: bool = false;
 
 struct Params {
   rows_a_at: vec4<u32>,
@@ -41,7 +40,7 @@ struct Params {
   keys_own: u32, // 1: rows are keys, columns queries
   values: u32, // gradient: 1: of the values, not of the rows' other operand
   store_scores: u32, // 1: the gradient of the scores goes to ds
-  p: f32,
+  p: f32, // of dropout; 0: none
   scale: f32,
 }
 
@@ -134,7 +133,7 @@ fn kept(place: Place, query: u32, key: u32) -> vec4<f32> {
 }
 
 fn times_kept(tile: mat4x4<f32>, place: Place, row: u32, col: u32) -> mat4x4<f32> {
-  if (!DROPOUT) { return tile; }
+  if (params.p == 0.0) { return tile; }
   let line = select(row, col, params.keys_own == 1u);
   let key = select(col, row, params.keys_own == 1u);
   // One vec4 over four keys per query; in a loop, because it takes long to compile.

@@ -100,8 +100,11 @@ export abstract class Module {
     return [...this.namedParameters().values()].reduce((total, p) => total + p.size, 0);
   }
 
+  /** Frees all tensors of this module and those below it. Who holds others in #private properties overrides this. */
   dispose(): void {
-    for (const [, tensor] of this.#tensors()) tensor.dispose();
+    for (const [, value] of members(this)) {
+      if (value instanceof Module || value instanceof Tensor) value.dispose();
+    }
   }
 }
 

@@ -180,7 +180,7 @@ function dispatch(problem: Problem, request: Dispatch): void {
       p: dropout?.p ?? 0,
       scale: problem.scale,
     },
-    overrides: { ...cut.overrides, DROPOUT: dropout !== null },
+    overrides: cut.overrides,
     groups: blocks * sizes.heads * part.count * splits,
   });
 }

@@ -20,7 +20,9 @@ export interface DicomFile {
   readonly frames: number;
   readonly mpp: number | null;
   readonly objectivePower: number | null;
-  /** The frame of a tile; undefined where the file has none. */
+  /** What orders the frames; null where the file does not say. */
+  readonly organization: string | null;
+  /** The frame of a tile, along rows unless the file says otherwise; undefined where the file has none. */
   frameOf(column: number, row: number): number | undefined;
   /** A frame's bytes, encoded as they lie in the file. */
   readFrame(frame: number): Promise<Uint8Array>;
@@ -62,7 +64,7 @@ export async function readDicomFile(source: ByteSource): Promise<DicomFile> {
     tag === PER_FRAME ? text(DIMENSION_ORGANIZATION).includes('TILED_SPARSE') : WANTED.has(tag),
   );
   const { default: dcmjs } = await import('dcmjs');
-  dcmjs.log.setLevel('silent');
+  dcmjs.log.getLogger('validation.dcmjs').setLevel('silent', false);
   const data = await orDamaged(name, 'its DICOM elements cannot be parsed', () =>
     dcmjs.data.DicomMessage.readFile(layout.header),
   ).then(({ dict }) => dict);
@@ -105,6 +107,7 @@ export async function readDicomFile(source: ByteSource): Promise<DicomFile> {
     transferSyntax: layout.transferSyntax,
     imageType: valuesOf(data, '00080008').map(String),
     series: textOf(data, '0020000E') ?? '',
+    organization: textOf(data, '00209311') ?? null,
     planar: numberOf(data, '00280006') ?? 0,
     mpp:
       plausibleMpp((1000 * ((spacing[0] ?? Number.NaN) + (spacing[1] ?? Number.NaN))) / 2) ??

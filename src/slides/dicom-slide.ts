@@ -1,6 +1,7 @@
 /** DICOM whole-slide images: one file, or the files of a series, one a resolution. */
 import type { ByteSource } from './byte-source.ts';
 import { type DicomFile, readDicomFile } from './dicom-file.ts';
+import { runsDownColumns } from './dicom-order.ts';
 import { decodeJpeg, greyToRgb } from './jpeg.ts';
 import { decodeJpeg2000, ycbcrToRgb } from './jpeg2000.ts';
 import type { RgbImage, Slide, SlideLevel } from './slide.ts';
@@ -17,6 +18,8 @@ const CODECS: Readonly<Record<string, 'native' | 'jpeg' | 'jpeg2000'>> = {
   '1.2.840.10008.1.2.4.90': 'jpeg2000',
   '1.2.840.10008.1.2.4.91': 'jpeg2000',
 };
+type Place = DicomFile['frameOf'];
+
 const MAX_FRAME_PIXELS = 2 ** 25;
 const NOT_TISSUE = ['LABEL', 'OVERVIEW', 'LOCALIZER', 'THUMBNAIL'];
 
@@ -36,11 +39,18 @@ export async function openDicomSlide(
     downsample: (base.width / width + base.height / height) / 2,
   }));
   const cache = new TileCache(cacheBytes);
-  const grids = levels.map((file, level) => ({
-    ...file,
-    tile: (column: number, row: number) =>
-      cache.get(`${level}/${column}/${row}`, () => readTile(file, column, row)),
-  }));
+  const grids = levels.map((file, level) => {
+    let place: Promise<Place> | null = null;
+    return {
+      ...file,
+      tile: (column: number, row: number) =>
+        cache.get(`${level}/${column}/${row}`, async () => {
+          place ??= framePlace(file);
+          const frame = (await place)(column, row);
+          return frame === undefined ? null : decodeFrame(file, frame);
+        }),
+    };
+  });
   return {
     name,
     format: 'dicom',
@@ -114,10 +124,19 @@ function checkFile({
   }
 }
 
-async function readTile(file: DicomFile, column: number, row: number): Promise<RgbImage | null> {
+/** The frame of a tile, in the order that the file says or that its seams tell. */
+async function framePlace(file: DicomFile): Promise<Place> {
+  const across = Math.ceil(file.width / file.tileWidth);
+  const down = Math.ceil(file.height / file.tileHeight);
+  const known = file.organization !== null || file.frames !== across * down;
+  if (known || !(await runsDownColumns(across, down, (frame) => decodeFrame(file, frame)))) {
+    return file.frameOf;
+  }
+  return (column, row) => column * down + row;
+}
+
+async function decodeFrame(file: DicomFile, frame: number): Promise<RgbImage> {
   const { source, tileWidth: width, tileHeight: height, photometric } = file;
-  const frame = file.frameOf(column, row);
-  if (frame === undefined) return null;
   const bytes = await file.readFrame(frame);
   const what = `frame ${frame}`;
   const maxPixels = width * height;

@@ -174,17 +174,11 @@ const square = (n: number, rows: number) =>
 beforeAll(async () => {
   for (const { open } of TUNINGS) {
     const device = await open();
-    for (const { width, dropped } of [
-      { width: 8, dropped: false },
-      { width: 8, dropped: true },
-      { width: 32, dropped: false },
-      { width: 96, dropped: false },
-    ]) {
+    for (const width of [8, 32, 96]) {
       const sides = [1, 2, 3].map(() => Parameter.of(Tensor.zeros(device, [1, 1, 1, width])));
       const [q, k, v] = sides as [Parameter, Parameter, Parameter];
-      const dropout = { p: 0.5, seed: [1, 2] as const, offset: 0 };
       scope(() => {
-        const y = attention(q, k, v, dropped ? { dropout } : {});
+        const y = attention(q, k, v);
         backwardFrom(y, Tensor.zeros(device, y.shape));
       });
       await device.sync();

@@ -129,7 +129,7 @@ describe('malicious TIFF', () => {
     expect(await survivesAs(file)).toMatch(/loop at page 2/);
     expect(
       await survivesAs(writeTiff([tiledPage(picture, 16, { 330: ['long', [8, 8]] })])),
-    ).toMatch(/\(?directory|tag/);
+    ).toMatch(/has no ImageWidth/);
     const own = writeTiff([tiledPage(picture, 16, { 330: ['long', [first]] })]);
     const start = new DataView(own.buffer).getUint32(4, true);
     const self = writeTiff([tiledPage(picture, 16, { 330: ['long', [start]] })]);
@@ -150,7 +150,7 @@ describe('malicious TIFF', () => {
       return changed;
     };
     expect(await survivesAs(with_(65500))).toMatch(/65500 x 65500 pixels, too large/);
-    expect(await survivesAs(with_(32))).toMatch(/picture of 32 x 32 pixels, not 64 x 64/);
+    expect(await survivesAs(with_(32))).toMatch(/tile \(0, 0\) of page 0 is a damaged JPEG/);
   });
 
   it('says what it does not read', async () => {

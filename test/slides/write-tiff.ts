@@ -49,10 +49,11 @@ export function writeTiff(
       return at;
     });
     const tiled = 322 in spec.tags;
+    const partTags: Tags = parts.length > 0 ? { 330: [big ? 'long8' : 'long', parts] } : {};
     const tags: Tags = {
       [tiled ? 324 : 273]: [big ? 'long8' : 'long', offsets],
       [tiled ? 325 : 279]: ['long', spec.tiles.map((tile) => tile.length)],
-      ...(parts.length > 0 ? { 330: [big ? 'long8' : 'long', parts] } : {}),
+      ...partTags,
       ...spec.tags,
     };
     const entries = Object.entries(tags).map(([tag, [kind, given]]) => {

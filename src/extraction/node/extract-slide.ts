@@ -9,10 +9,11 @@ import { renderPreview } from '../../slides/preview.ts';
 import { type SelectOptions, selectedTiles, selectTiles } from '../../slides/select-tiles.ts';
 import { planTiles, type TilingOptions } from '../../slides/tiling.ts';
 import { embedTiles } from '../embed-tiles.ts';
+import { noTissue } from '../extract-features.ts';
+import { readStained } from '../tile-task.ts';
 import { createFeatureFile, type FeatureFileFormat } from './feature-file.ts';
 import { readFeatureSettings } from './feature-settings.ts';
 import type { TilePool } from './tile-pool.ts';
-import { readStained } from './tile-task.ts';
 
 export interface ExtractJob {
   readonly slide: string;
@@ -76,13 +77,7 @@ export async function extractSlide(
     if (job.preview)
       await writeFileAtomic(job.preview, await renderPreview(slide, plan, selection));
     const tiles = selectedTiles(plan, selection);
-    if (tiles.length === 0) {
-      throw new HistogradError(
-        'no-tissue',
-        `${slide.name}: none of the ${plan.tiles.length} tiles was kept.`,
-        'Look at the slide with --preview; try another --tissue rule, a smaller --min-tissue or another --keep.',
-      );
-    }
+    if (tiles.length === 0) throw noTissue(slide, plan);
     const { tiles: _, ...bare } = plan;
     const file = await createFeatureFile(job.out, job.format, {
       rows: tiles.length,

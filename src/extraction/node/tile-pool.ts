@@ -2,7 +2,7 @@
 import { Tinypool } from 'tinypool';
 import { HistogradError } from '../../errors.ts';
 import type { RgbImage } from '../../slides/slide.ts';
-import type { TileTask } from './tile-task.ts';
+import type { TileTask } from '../tile-task.ts';
 
 export interface TilePool {
   read(path: string, task: TileTask): Promise<RgbImage>;

@@ -1,7 +1,7 @@
 /** What runs in a decoding thread: one slide open at a time, one tile per task. */
 import { openSlide } from '../../slides/node/open-slide.ts';
 import type { Slide } from '../../slides/slide.ts';
-import { readStained, type TileTask } from './tile-task.ts';
+import { readStained, type TileTask } from '../tile-task.ts';
 
 let opened: { path: string; slide: Promise<Slide> } | null = null;
 

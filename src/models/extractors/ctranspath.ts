@@ -168,11 +168,6 @@ export class CTransPath extends Extractor {
       (x) => this.norm.forward(x),
     ]);
   }
-
-  override dispose(): void {
-    for (const block of this.layers.flatMap(({ blocks }) => blocks)) block.dispose();
-    super.dispose();
-  }
 }
 
 /** The sizes of the CTransPath that a state dict is of, for images of 224 pixels; null for another network. */

@@ -55,7 +55,6 @@ export class SwinBlock extends Module {
 
   override dispose(): void {
     this.#mask?.dispose();
-    this.attn.dispose();
     super.dispose();
   }
 }

@@ -1,6 +1,6 @@
-import type { RgbImage, Slide } from '../../slides/slide.ts';
-import { normaliseStains } from '../../slides/stain-normalise.ts';
-import { type PlannedTile, readTile, type TilePlan } from '../../slides/tiling.ts';
+import type { RgbImage, Slide } from '../slides/slide.ts';
+import { normaliseStains } from '../slides/stain-normalise.ts';
+import { type PlannedTile, readTile, type TilePlan } from '../slides/tiling.ts';
 
 /** One tile to read; small enough to send to a thread for each. */
 export interface TileTask {

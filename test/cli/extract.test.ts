@@ -1,0 +1,111 @@
+/** `histograd extract` as a user runs it: sections as pictures, a small network, feature files that train reads. */
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encode } from 'fast-png';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFeatures } from '../../src/data/node/read-features.ts';
+import { serializeSafetensors } from '../../src/data/safetensors.ts';
+import { SQUEEZENET, SqueezeNet } from '../../src/models/extractors/squeezenet.ts';
+import { Generator } from '../../src/tensor/random.ts';
+import { testDevice } from '../device.ts';
+import { tissue } from '../slides/pictures.ts';
+import { buildCommand, histograd } from './command.ts';
+
+let folder = '';
+let weights = '';
+const slides = () => join(folder, 'slides');
+const flags = (out: string) => [
+  ...['--weights', weights, '--out', join(folder, out)],
+  ...['--mpp', '0.5', '--tile-size', '64', '--batch-size', '16'],
+];
+
+beforeAll(async () => {
+  await buildCommand();
+  folder = await mkdtemp(join(tmpdir(), 'histograd-extract-'));
+  await mkdir(slides());
+  for (const [i, side] of [256, 330].entries()) {
+    await writeFile(join(slides(), `S${i}.png`), encode({ ...tissue(side, side, i), channels: 3 }));
+  }
+  const init = { device: await testDevice(), generator: new Generator(1) };
+  const squeeze = [2, 2, 4, 4, 6, 6, 8, 8];
+  const network = new SqueezeNet(init, { ...SQUEEZENET, stem: 8, squeeze, classes: 4 });
+  weights = join(folder, 'small.safetensors');
+  await writeFile(weights, serializeSafetensors(new Map(await network.stateDict())));
+  network.dispose();
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('histograd extract', () => {
+  it('gives one feature file per slide, the same with threads and without, and then skips them', async () => {
+    const first = await histograd(['extract', slides(), ...flags('a'), '--workers', '2']);
+    expect(first.err + first.out).toContain('squeezenet');
+    expect(first.code).toBe(0);
+    expect((await readdir(join(folder, 'a'))).sort()).toEqual(['S0.h5', 'S1.h5']);
+    const alone = [...flags('b'), '--workers', '0', '--format', 'safetensors'];
+    const second = await histograd(['extract', slides(), ...alone, '--preview', folder]);
+    expect(second.code).toBe(0);
+    for (const [id, side] of [
+      ['S0', 256],
+      ['S1', 330],
+    ] as const) {
+      const { features, coords, rows, width } = await readFeatures(join(folder, 'a', `${id}.h5`));
+      const other = await readFeatures(join(folder, 'b', `${id}.safetensors`));
+      expect(rows).toBeGreaterThan(4);
+      expect(rows).toBeLessThanOrEqual(Math.floor(side / 64) ** 2);
+      expect(width).toBe(64);
+      expect([...features]).toEqual([...other.features]);
+      expect([...coords!]).toEqual([...other.coords!]);
+      expect(coords!.every((at) => at % 64 === 0 && at <= side - 64)).toBe(true);
+      expect(await readFile(join(folder, `${id}.svg`), 'utf8')).toContain(`${rows} kept`);
+    }
+    const before = await stat(join(folder, 'a', 'S0.h5'));
+    const again = await histograd(['extract', slides(), ...flags('a')]);
+    expect(again.out).toMatch(/S0\.png: finished before\nS1\.png: finished before/);
+    expect((await stat(join(folder, 'a', 'S0.h5'))).mtimeMs).toBe(before.mtimeMs);
+  }, 240_000);
+
+  it('does not mix features of different settings', async () => {
+    const { code, err } = await histograd(['extract', slides(), ...flags('a'), '--overlap', '8']);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/S0\.h5 exists, but was made with other settings/);
+  }, 60_000);
+
+  it('goes on after a slide that is damaged, and says so at the end', async () => {
+    const mixed = join(folder, 'mixed');
+    await mkdir(mixed);
+    const whole = await readFile(join(slides(), 'S0.png'));
+    await writeFile(join(mixed, 'A.png'), whole.subarray(0, 2000));
+    await writeFile(join(mixed, 'B.png'), whole);
+    const { code, err } = await histograd(['extract', mixed, ...flags('c')]);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/A\.png: /);
+    expect(err).toMatch(/1 of 2 slides failed: A\.png/);
+    expect(await readdir(join(folder, 'c'))).toEqual(['B.h5']);
+  }, 60_000);
+
+  it.each([
+    [['--weights', 'nowhere.pth', '--out', 'x'], /nowhere\.pth/],
+    [['--weights', 'w', '--out', 'x', '--keep', 'some'], /--keep some: expected sigmas:X/],
+    [['--weights', 'w', '--out', 'x', '--tissue', 'fat'], /tissue/],
+  ])('refuses %s', async (args, message) => {
+    const { code, err } = await histograd(['extract', slides(), ...args]);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(message);
+  });
+
+  it('asks for the resolution of a picture that does not say it', async () => {
+    const out = ['--weights', weights, '--out', join(folder, 'd'), '--tile-size', '64'];
+    const { code, err } = await histograd(['extract', join(slides(), 'S0.png'), ...out]);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/does not say how large its pixels are[\s\S]*--mpp/);
+  }, 60_000);
+
+  it('refuses two slides of one name, and folders without slides', async () => {
+    const twice = [join(slides(), 'S0.png'), join(folder, 'mixed', '..', 'slides', 'S0.png')];
+    const same = await histograd(['extract', ...twice, ...flags('e')]);
+    expect(same.err).toMatch(/would both become S0/);
+    const none = await histograd(['extract', join(folder, 'a'), ...flags('e')]);
+    expect(none.err).toMatch(/No slides in .*expected files ending in \.svs/);
+  }, 60_000);
+});
