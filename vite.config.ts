@@ -46,7 +46,7 @@ export default defineConfig(({ mode }) => {
       ssr: !browser,
       lib: browser ? { entry: { index: 'src/index.ts' }, formats: ['es'] } : undefined,
       rollupOptions: browser
-        ? { external: ['papaparse', 'h5wasm', 'pickleparser'] }
+        ? { external: ['papaparse', 'h5wasm'] }
         : {
             input,
             output: { entryFileNames: '[name].js', format: 'es' },

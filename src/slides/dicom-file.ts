@@ -221,7 +221,10 @@ async function frameStarts(
     let at = first;
     for (let i = 0; i < frames; i++) {
       starts[i] = at;
-      at = (await readItem(source, at, `frame ${i} of ${frames}`)).end;
+      const item = await readItem(source, at, `frame ${i} of ${frames}`);
+      if (item.length < 0)
+        throw damagedSlide(source.name, `it claims ${frames} frames, but has ${i}`);
+      at = item.end;
     }
   }
   return starts;

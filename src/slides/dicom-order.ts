@@ -17,19 +17,27 @@ export async function runsDownColumns(
 ): Promise<boolean> {
   if (across < 2 || down < 2) return false;
   const last = across * down - 1;
-  let alongRow = 0;
-  let downColumn = 0;
-  for (let pair = 0; pair < Math.min(PAIRS, last); pair++) {
-    const frame = Math.floor((pair * last) / Math.min(PAIRS, last));
+  const pairs = Math.min(PAIRS, last);
+  const right = { sum: 0, count: 0 };
+  const below = { sum: 0, count: 0 };
+  for (let pair = 0; pair < pairs; pair++) {
+    const frame = Math.floor((pair * last) / pairs);
     const two = await Promise.all([decode(frame), decode(frame + 1)]).catch(() => null);
     // A damaged frame is reported when it is read, and says nothing here.
     if (two === null) continue;
     const [one, next] = two;
-    alongRow += seam(one, next, 'right');
-    downColumn += seam(one, next, 'below');
+    // At the end of a row or column the next frame lies elsewhere.
+    if ((frame + 1) % across !== 0) add(right, seam(one, next, 'right'));
+    if ((frame + 1) % down !== 0) add(below, seam(one, next, 'below'));
   }
+  if (right.count === 0 || below.count === 0) return false;
   // Background tells nothing: the standard's order unless the other is clearly better.
-  return downColumn < 0.7 * alongRow;
+  return below.sum / below.count < (0.7 * right.sum) / right.count;
+}
+
+function add(mean: { sum: number; count: number }, value: number): void {
+  mean.sum += value;
+  mean.count++;
 }
 
 /** Mean difference between a frame's last line of pixels and the next frame's first. */

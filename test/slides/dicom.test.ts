@@ -129,12 +129,12 @@ describe('DICOM', () => {
     [
       'frames that are no number',
       { elements: { '00280008': ['IS', 'many'] } },
-      /number of frames is NaN/,
+      /need 6 frames, but it has 1/,
     ],
     [
       'fewer fragments than frames',
       { transferSyntax: JPEG, pixels: [new Uint8Array(8)] },
-      /frame 1 of 6 does not lie/,
+      /claims 6 frames, but has 1/,
     ],
     [
       'a frame that is no JPEG',
