@@ -29,7 +29,7 @@ export default defineConfig(({ mode }) => {
   const browser = mode === 'browser';
   const bench = mode === 'bench';
   const input: Record<string, string> = bench
-    ? { bench: 'kernels-bench/main.ts' }
+    ? { bench: 'kernels-bench/main.ts', extraction: 'kernels-bench/extraction.ts' }
     : {
         index: 'src/index.node.ts',
         cli: 'src/cli/main.ts',

@@ -66,7 +66,7 @@ fn tanh4(v: vec4<f32>) -> vec4<f32> {
   let t = exp(-2.0 * abs(v));
   let v2 = v * v;
   let near = v * (1.0 + v2 * (-0.33333333 + v2 * (0.13333333 - v2 * 0.053968254)));
-  return select(sign(v) * (1.0 - t) / (1.0 + t), near, abs(v) < vec4<f32>(0.15));
+  return keep_nan(v, select(sign(v) * (1.0 - t) / (1.0 + t), near, abs(v) < vec4<f32>(0.15)));
 }
 
 fn exp4(v: vec4<f32>) -> vec4<f32> {

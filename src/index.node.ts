@@ -15,6 +15,7 @@ export { readCheckpoint } from './data/node/read-checkpoint.ts';
 export { readExpressionTable } from './data/node/read-expression.ts';
 export { readFeatureShape, readFeatures } from './data/node/read-features.ts';
 export { makeStBags, type StBagsOptions } from './data/node/st-bags.ts';
+export { readStSpots, type StSpotSection, type StSpots } from './data/node/st-spots.ts';
 export { readVisium, type VisiumOptions } from './data/node/visium-folder.ts';
 export { kFoldSplits, leaveOnePatientOut, type Split, splitsFromCsv } from './data/splits.ts';
 export * from './index.ts';

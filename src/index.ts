@@ -17,6 +17,7 @@ export {
   type Safetensors,
   serializeSafetensors,
 } from './data/safetensors.ts';
+export { shuffle } from './data/shuffle.ts';
 export {
   neighbourViews,
   type SpotCrop,
@@ -45,6 +46,7 @@ export { Device, type DeviceOptions } from './gpu/device.ts';
 export { type Diagnosis, diagnose, formatDiagnosis } from './gpu/doctor.ts';
 export { type Evaluation, evaluatePredictions } from './metrics/evaluate.ts';
 export { pearson } from './metrics/pearson.ts';
+export { type SectionScores, withinSections } from './metrics/within-section.ts';
 export { CONTRASTIVE, Contrastive, type ContrastiveOptions } from './models/contrastive.ts';
 export { DIRECT_ABMIL, DirectAbmil, type DirectAbmilOptions } from './models/direct-abmil.ts';
 export {
@@ -52,6 +54,7 @@ export {
   DirectPatchLevel,
   type DirectPatchLevelOptions,
 } from './models/direct-patch-level.ts';
+export { DualRidge } from './models/dual-ridge.ts';
 export { CTRANSPATH, CTransPath, type CTransPathOptions } from './models/extractors/ctranspath.ts';
 export { DENSENET121, DenseNet, type DenseNetOptions } from './models/extractors/densenet.ts';
 export { Extractor, freezeStages, type Preprocessing } from './models/extractors/extractor.ts';
@@ -131,14 +134,13 @@ export { PixelNorm } from './nn/norm.ts';
 export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from './nn/pool.ts';
 export { Flatten, Identity, Upsample } from './nn/resample.ts';
 export { type Layer, Sequential } from './nn/sequential.ts';
-export {
-  type AttentionLayout,
-  type AttentionOptions,
-  attention,
-  type PackedAttentionOptions,
-  packedAttention,
-} from './ops/attention.ts';
+export { attention, packedAttention } from './ops/attention.ts';
 export { BiasIndex } from './ops/attention-bias.ts';
+export type {
+  AttentionLayout,
+  AttentionOptions,
+  PackedAttentionOptions,
+} from './ops/attention-call.ts';
 export { type BatchNormOptions, batchNorm } from './ops/batch-norm.ts';
 export { add, div, mul, sub } from './ops/binary.ts';
 export { channelUnitNorm, pixelNorm } from './ops/channel-norm.ts';
@@ -239,6 +241,7 @@ export { decayGroups, type ParameterGroup } from './optim/optimizer.ts';
 export { type PlateauOptions, type PlateauState, ReduceOnPlateau } from './optim/plateau.ts';
 export { type Schedule, scheduleFactor } from './optim/schedule.ts';
 export { Sgd, type SgdOptions } from './optim/sgd.ts';
+export { type OpenSlideOptions, openSlide } from './slides/open-slide.ts';
 export { renderPreview } from './slides/preview.ts';
 export {
   type SelectOptions,
@@ -248,6 +251,7 @@ export {
   type TileSelection,
 } from './slides/select-tiles.ts';
 export type { KeepRule } from './slides/selectors/keep.ts';
+export type { RgbImage, Slide, SlideFormat, SlideLevel } from './slides/slide.ts';
 export {
   applyStains,
   estimateStains,
@@ -256,8 +260,6 @@ export {
   normaliseStains,
   type Stains,
 } from './slides/stain-normalise.ts';
-export { type OpenSlideOptions, openSlide } from './slides/open-slide.ts';
-export type { RgbImage, Slide, SlideFormat, SlideLevel } from './slides/slide.ts';
 export {
   TILE_STATISTICS,
   TILE_STATISTICS_VERSION,

@@ -1,6 +1,6 @@
-// What the attention kernels share. Their variants are chosen by parameters, not by overrides: a software driver takes
-// seconds to compile each pipeline. Each owns rows (queries, or keys where keys_own) and walks the columns
-// (keys, or queries) in 4 x 4 blocks, one vec4 over four columns per row:
+// What the attention kernels share. Each owns rows (queries, or keys where keys_own) and walks the columns
+// (keys, or queries) in 4 x 4 blocks, one vec4 over four columns per row. Parameters choose what is computed, not
+// overrides: a CPU rasteriser takes seconds to compile a pipeline, and for as long as there are places that load.
 //
 //   scores   c = scale * a_row . a_col + bias     a: q and k
 //   slopes   e = b_row . b_col                    b: the output's gradient and v
@@ -9,7 +9,7 @@
 //              (log-sum-exp, sum of dO * O) per query. bias: strides of batch, head, row and column; batch b uses
 //              b % bias_batches; 0 of them: none.
 // Masks        a score below LOWEST counts for nothing, as does every column at or beyond the end.
-// Dropout      of the weight (query i, key j): word j % 4 of Philox block (query line) * key_quads + j / 4.
+// Dropout      of the weight (query i, key j of its bag): word j % 4 of Philox block (query line) * key_quads + j / 4.
 import package::shared::philox::philox_uniform;
 
 struct Params {

@@ -20,6 +20,7 @@ import {
   inferExtractor,
 } from '../models/extractors/registry.ts';
 import { formatCount, formatDuration } from '../report/format.ts';
+import type { SelectOptions } from '../slides/select-tiles.ts';
 import type { KeepRule } from '../slides/selectors/keep.ts';
 import { Generator } from '../tensor/random.ts';
 import { adapterOption } from './adapter-request.ts';
@@ -38,7 +39,7 @@ const schema = z.strictObject({
   overlap: z.int().min(0).default(0),
   edge: z.enum(['drop', 'pad']).default('drop'),
   tissue: z.enum(['sequoia', 'otsu', 'none']).default('otsu'),
-  minTissue: z.number().min(0).max(1).default(0.2),
+  minTissue: z.number().min(0).lt(1).optional(),
   selector: z.enum(['none', 'shannon', 'ig', 'canny', 'dog', 'log', 'otsu']).default('none'),
   keep: z.string().optional(),
   stain: z.enum(['none', 'macenko']).default('none'),
@@ -58,7 +59,7 @@ export async function extractCommand(
   const options = checkOptions(schema, flags, 'The command line');
   const out = talk(options);
   const slides = await findSlides(paths);
-  const keep = options.keep === undefined ? undefined : parseKeep(options.keep);
+  const select = selectOptions(options);
   await mkdir(options.out, { recursive: true });
   if (options.preview) await mkdir(options.preview, { recursive: true });
   const bytes = await readBytes(options.weights);
@@ -75,21 +76,22 @@ export async function extractCommand(
       edge: options.edge,
       ...(options.mpp === undefined ? {} : { mppOverride: options.mpp }),
     };
-    const { tissue, minTissue, selector, batchSize: batch } = options;
-    const select = { tissue, minTissue, selector, ...(keep ? { keep } : {}) };
     const normalise = options.stain === 'macenko';
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const { preprocessing } = extractor;
-    const settings = JSON.stringify({
+    const settings = {
       extractor: name,
       weights: { file: basename(options.weights), sha256 },
       tiling,
       select,
       stain: options.stain,
       preprocessing,
-    });
-    const jobs = [...slides].map(
-      ([id, slide]): ExtractJob => ({
+    };
+    const jobs: ExtractJob[] = [];
+    for (const [id, slide] of slides) {
+      // Another slide of the same name, from another folder, is not the one that is finished.
+      const { size: bytes } = await stat(slide);
+      jobs.push({
         slide,
         out: join(options.out, `${id}.${options.format}`),
         format: options.format,
@@ -97,10 +99,10 @@ export async function extractCommand(
         tiling,
         select,
         normalise,
-        batch,
-        settings,
-      }),
-    );
+        batch: options.batchSize,
+        settings: JSON.stringify({ ...settings, slide: { file: basename(slide), bytes } }),
+      });
+    }
     out.say(
       `${formatCount(jobs.length, 'slide')} through ${name} (${extractor.width} features per tile) on ${device.adapter.name}`,
     );
@@ -277,6 +279,32 @@ async function findSlides(paths: readonly string[]): Promise<Map<string, string>
 
 function isSlideName(name: string): boolean {
   return !name.startsWith('.') && SLIDE_ENDINGS.includes(extname(name).toLowerCase());
+}
+
+/** What is wrong here is wrong for every slide: it is said before the weights are read. */
+function selectOptions({ tissue, minTissue, selector, keep }: Options): SelectOptions {
+  const problem =
+    minTissue !== undefined && tissue !== 'otsu'
+      ? `--min-tissue goes with --tissue otsu, and the rule is ${tissue}, which has its own`
+      : keep !== undefined && selector === 'none'
+        ? '--keep goes with a --selector, and there is none'
+        : keep === undefined && selector !== 'none'
+          ? `--selector ${selector} needs --keep, which says what scores to keep`
+          : undefined;
+  if (problem !== undefined) {
+    throw new HistogradError(
+      'usage',
+      `${problem}.`,
+      'For example: --tissue otsu --min-tissue 0.3 --selector shannon --keep sigmas:1',
+    );
+  }
+  const rule = keep === undefined ? {} : { keep: parseKeep(keep) };
+  return {
+    tissue,
+    ...(tissue === 'otsu' ? { minTissue: minTissue ?? 0.2 } : {}),
+    selector,
+    ...rule,
+  };
 }
 
 /** `sigmas:1`, `fraction:0.3`, `above:1.6e6` or `above-per-pixel:8`. */

@@ -28,7 +28,7 @@ export interface EmbeddedBatch {
  * `ahead + 1` batches, however many tiles there are.
  *
  * @param read gives tile i; several are asked for at a time
- * @throws HistogradError `tile-shape` for a tile that is not like the first, `non-finite-features`; what `read` throws;
+ * @throws HistogradError `option`; `tile-shape` for a tile that is not like the first, `non-finite-features`; what `read` throws;
  *   and the signal's reason when it is aborted
  */
 export async function* embedTiles(
@@ -38,6 +38,13 @@ export async function* embedTiles(
   read: (index: number) => Promise<RgbImage>,
   { batch, ahead, signal }: EmbedOptions,
 ): AsyncGenerator<EmbeddedBatch> {
+  if (!(Number.isInteger(batch) && batch >= 1)) {
+    throw new HistogradError(
+      'option',
+      `embedTiles: batch is ${batch}, expected a whole number of tiles from 1 up.`,
+      'Use 32, or fewer where memory is short.',
+    );
+  }
   extractor.eval();
   const queue: Promise<RgbImage[]>[] = [];
   let asked = 0;

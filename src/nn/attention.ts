@@ -1,13 +1,9 @@
 /** Attention layers with PyTorch's and timm's names, parameter layouts and initialisation. */
 import { Parameter } from '../autograd/parameter.ts';
 import { HistogradError } from '../errors.ts';
-import {
-  type AttentionOptions,
-  attention,
-  type PackedAttentionOptions,
-  packedAttention,
-} from '../ops/attention.ts';
+import { attention, packedAttention } from '../ops/attention.ts';
 import { BiasIndex } from '../ops/attention-bias.ts';
+import type { AttentionOptions, PackedAttentionOptions } from '../ops/attention-call.ts';
 import { reshape, slice } from '../ops/layout.ts';
 import { linear } from '../ops/matmul.ts';
 import { inLayer } from '../ops/op.ts';

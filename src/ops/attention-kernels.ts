@@ -1,108 +1,17 @@
-/** Which attention kernel runs where, on which parts of the operands; outside the tape. */
-import subgroupCode from '../../shaders/attention-subgroup.wgsl';
-import tiledCode from '../../shaders/attention-tiled.wgsl';
-import type { Device } from '../gpu/device.ts';
-import { defineKernel } from '../gpu/kernel.ts';
-import type { Binding } from '../gpu/pipelines.ts';
+/** Attention and its gradients as dispatches, outside the tape. */
 import { threadPlan } from '../tensor/grid.ts';
-import { bindPart, type Part, rowParts } from '../tensor/parts.ts';
-import type { Draw } from '../tensor/random.ts';
+import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { type Additive, NO_SUPPORT, support } from './attention-bias.ts';
-
-const KERNELS = {
-  subgroup: defineKernel('attention-subgroup', subgroupCode),
-  tiled: defineKernel('attention-tiled', tiledCode),
-};
-
-/** Where the rows of an operand lie, in elements; all are multiples of 4. */
-export interface Operand {
-  readonly tensor: Tensor;
-  readonly start: number;
-  readonly batch: number;
-  readonly head: number;
-  readonly row: number;
-}
-
-export interface Sizes {
-  readonly batches: number;
-  readonly heads: number;
-  readonly queries: number;
-  readonly keys: number;
-  /** Of a query and a key. */
-  readonly width: number;
-  /** Of a value. */
-  readonly valueWidth: number;
-}
-
-export interface Problem {
-  readonly device: Device;
-  readonly sizes: Sizes;
-  readonly scale: number;
-  readonly bias: Additive | null;
-  /** Where bags begin in the rows of one batch, if those attend within themselves only. */
-  readonly offsets: Uint32Array | null;
-  readonly dropout: (Draw & { p: number }) | null;
-}
-
-/** Operands of a dispatch by role: the rows that workgroups own, and the columns that they walk. */
-interface Roles {
-  readonly rowsA: Operand;
-  readonly colsA: Operand;
-  readonly rowsB: Operand;
-  readonly colsB: Operand;
-  readonly out: Operand;
-}
-
-/** One dispatch: some batches, or one bag. */
-interface Launch {
-  readonly part: Part;
-  readonly queries: number;
-  readonly keys: number;
-  readonly firstRow: number;
-}
-
-function launches({ device, sizes, offsets }: Problem, widths: readonly number[]): Launch[] {
-  const { batches, queries, keys } = sizes;
-  if (!offsets) {
-    return rowParts(device, batches, widths).map((part) => ({ part, queries, keys, firstRow: 0 }));
-  }
-  const found: Launch[] = [];
-  for (let b = 0; b + 1 < offsets.length; b++) {
-    const firstRow = offsets[b]!;
-    const length = offsets[b + 1]! - firstRow;
-    const part = { start: 0, count: 1 };
-    if (length > 0) found.push({ part, queries: length, keys: length, firstRow });
-  }
-  return found;
-}
-
-const bound = ({ tensor, batch }: Operand, part: Part): Binding => bindPart(tensor, part, batch);
-
-function found(operand: Operand, firstRow: number): number[] {
-  const { batch, head, row, start } = operand;
-  return [batch, head, row, start + firstRow * row].map((n) => n / 4);
-}
-
-interface Plan {
-  readonly kernel: keyof typeof KERNELS;
-  readonly overrides: Record<string, number>;
-  /** Rows and vec4s of the output that a workgroup makes. */
-  readonly rows: number;
-  readonly width4: number;
-}
-
-/** How the kernels cut the work for an output of that width. */
-function plan(device: Device, width: number): Plan {
-  const { subgroupSize: LANES } = device;
-  if (device.class === 'cpu' && (LANES === 4 || LANES === 8)) {
-    const passes = Math.ceil(width / 64);
-    const BLOCKS = [4, 8, 16].find((n) => 4 * n * passes >= width) ?? 16;
-    return { kernel: 'subgroup', overrides: { LANES, BLOCKS }, rows: 4 * LANES, width4: BLOCKS };
-  }
-  const CHUNKS = Math.min(4, Math.ceil(width / 32));
-  return { kernel: 'tiled', overrides: { CHUNKS }, rows: 64, width4: 8 * CHUNKS };
-}
+import { NO_SUPPORT, support } from './attention-bias.ts';
+import {
+  bound,
+  dispatch,
+  found,
+  launches,
+  type Operand,
+  type Problem,
+  type Roles,
+} from './attention-dispatch.ts';
 
 /** Into how many parts the keys of a single query are split, so that a GPU has enough to do. */
 function splitsOf({ device, sizes, offsets }: Problem, parts: number): number {
@@ -110,79 +19,6 @@ function splitsOf({ device, sizes, offsets }: Problem, parts: number): number {
   if (device.class !== 'gpu' || queries !== 1 || offsets || parts > 1) return 1;
   const most = Math.min(Math.floor(keys / 128), Math.ceil(512 / (batches * heads)));
   return Math.max(1, most);
-}
-
-interface Dispatch {
-  entry: 'forward' | 'gradient';
-  launch: Launch;
-  roles: Roles;
-  /** Rows are keys, columns queries. */
-  keysOwn: boolean;
-  /** The gradient of the values, not of the rows' other operand. */
-  values?: boolean;
-  storeScores?: boolean;
-  splits: number;
-  buffers: Record<string, Binding>;
-}
-
-function dispatch(problem: Problem, request: Dispatch): void {
-  const { device, sizes, bias, dropout, offsets } = problem;
-  const { entry, launch, roles, keysOwn, values = false, storeScores = false, splits } = request;
-  const { part, queries, keys, firstRow } = launch;
-  const { rowsA, colsA, rowsB, colsB, out } = roles;
-  const width = entry === 'forward' || values ? sizes.valueWidth : sizes.width;
-  const cut = plan(device, width);
-  const [rows, cols] = keysOwn ? [keys, queries] : [queries, keys];
-  const [, biasHeads, biasQueries, biasKeys] = bias?.dims ?? [0, 0, 0, 0];
-  const queryStride = biasQueries > 1 ? biasKeys : 0;
-  const blocks = Math.ceil(rows / cut.rows) * Math.ceil(width / 4 / cut.width4);
-  device.run(KERNELS[cut.kernel], entry, {
-    buffers: {
-      rows_a: bound(rowsA, part),
-      cols_a: bound(colsA, part),
-      rows_b: bound(rowsB, part),
-      cols_b: bound(colsB, part),
-      bias: bias?.tensor.buffer ?? bound(colsA, part),
-      ...request.buffers,
-    },
-    params: {
-      rows_a_at: found(rowsA, firstRow),
-      cols_a_at: found(colsA, firstRow),
-      rows_b_at: found(rowsB, firstRow),
-      cols_b_at: found(colsB, firstRow),
-      out_at: found(out, firstRow),
-      stats_at: [sizes.heads * sizes.queries, sizes.queries, 1, firstRow],
-      bias_at: [
-        biasHeads * biasQueries * biasKeys,
-        biasHeads > 1 ? biasQueries * biasKeys : 0,
-        ...(keysOwn ? [1, queryStride] : [queryStride, 1]),
-      ],
-      rows,
-      cols,
-      a4: sizes.width / 4,
-      b4: sizes.valueWidth / 4,
-      out4: width / 4,
-      batches: part.count,
-      heads: sizes.heads,
-      splits,
-      split_cols: Math.ceil(cols / splits),
-      bias_start: firstRow,
-      bias_batches: bias?.dims[0] ?? 0,
-      first_batch: part.start,
-      queries: sizes.queries,
-      first_query: firstRow,
-      key_quads: Math.ceil((offsets ? sizes.keys : keys) / 4),
-      offset: dropout?.offset ?? 0,
-      seed: dropout?.seed ?? [0, 0],
-      keys_own: keysOwn,
-      values,
-      store_scores: storeScores,
-      p: dropout?.p ?? 0,
-      scale: problem.scale,
-    },
-    overrides: cut.overrides,
-    groups: blocks * sizes.heads * part.count * splits,
-  });
 }
 
 /** out = softmax(scale · q kᵀ + bias) v; returns the log-sum-exp of every query, [B, H, queries]. */

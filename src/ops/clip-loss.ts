@@ -1,5 +1,6 @@
 import { sameShape, type Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
+import { checkTemperature } from './info-nce.ts';
 import { permute } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { formatShapes, shapeError } from './op.ts';
@@ -21,6 +22,7 @@ export function softClipLoss(images: Tensor, spots: Tensor, temperature = 1): Te
       formatShapes([images.shape, spots.shape]),
     );
   }
+  checkTemperature('soft-clip', temperature);
   const similarities = (a: Tensor, b: Tensor) => matmul(a, b, { transposeB: true });
   const logits = affine(similarities(spots, images), 1 / temperature);
   const alike = add(similarities(images, images), similarities(spots, spots));

@@ -1,3 +1,4 @@
+import { HistogradError } from '../errors.ts';
 import { sameShape, type Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
 import { crossEntropy } from './cross-entropy.ts';
@@ -6,6 +7,16 @@ import { permute } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { formatShapes, shapeError } from './op.ts';
 import { affine } from './unary.ts';
+
+/** A temperature, if it is one: 0 or a NaN would turn all logits into NaN, a negative one the pairs around. */
+export function checkTemperature(loss: string, temperature: number): void {
+  if (temperature > 0) return;
+  throw new HistogradError(
+    'option',
+    `${loss}: expected a temperature above 0, found ${temperature}.`,
+    'Choose a positive temperature, such as 0.1.',
+  );
+}
 
 /**
  * Symmetric InfoNCE of paired embeddings a, b [B, d] (van den Oord et al. 2018; CLIP): with cosine
@@ -19,6 +30,7 @@ export function infoNce(a: Tensor, b: Tensor, temperature: number): Tensor {
       formatShapes([a.shape, b.shape]),
     );
   }
+  checkTemperature('info-nce', temperature);
   const similarity = matmul(l2Normalize(a), l2Normalize(b), { transposeB: true });
   const logits = affine(similarity, 1 / temperature);
   const pairs = Uint32Array.from({ length: a.shape[0]! }, (_, i) => i);

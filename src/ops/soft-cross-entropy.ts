@@ -1,3 +1,4 @@
+import { HistogradError } from '../errors.ts';
 import { sameShape, type Tensor } from '../tensor/tensor.ts';
 import { mul } from './binary.ts';
 import { formatShapes, shapeError } from './op.ts';
@@ -21,6 +22,13 @@ export function softCrossEntropy(
       'soft-cross-entropy',
       'logits and targets [N, C], not empty',
       formatShapes([logits.shape, targets.shape]),
+    );
+  }
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new HistogradError(
+      'option',
+      `soft-cross-entropy: expected a labelSmoothing from 0 to 1, found ${labelSmoothing}.`,
+      'Correct the option, or leave it out.',
     );
   }
   const smooth =

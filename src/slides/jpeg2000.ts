@@ -19,7 +19,7 @@ export async function decodeJpeg2000(
   name: string,
   what: string,
 ): Promise<RgbImage> {
-  const { width, height, components } = readSize(bytes, name, what);
+  const { width, height, components, subsampled } = readSize(bytes, name, what);
   if (width * height > options.maxPixels) {
     throw unsupportedSlide(
       name,
@@ -41,7 +41,8 @@ export async function decodeJpeg2000(
     );
   }
   if (components === 1) return { width, height, data: greyToRgb(decoded.data) };
-  if (options.colour === 'ycbcr') ycbcrToRgb(decoded.data);
+  // The codec turns subsampled YCbCr into RGB by itself, and leaves the rest as it is.
+  if (options.colour === 'ycbcr' && !subsampled) ycbcrToRgb(decoded.data);
   return { width, height, data: decoded.data };
 }
 
@@ -70,11 +71,17 @@ function readSize(bytes: Uint8Array, name: string, what: string) {
   if (components !== 1 && components !== 3) {
     throw unsupportedSlide(name, `${what} is a JPEG 2000 of ${components} components, not 1 or 3`);
   }
+  let subsampled = false;
   for (let i = 0; i < components; i++) {
     const bits = (view.getUint8(42 + 3 * i) & 0x7f) + 1;
     if (bits !== 8) throw unsupportedSlide(name, `${what} is a JPEG 2000 of ${bits} bits, not 8`);
+    const reduced = view.getUint8(43 + 3 * i) !== 1 || view.getUint8(44 + 3 * i) !== 1;
+    if (reduced && i === 0) {
+      throw unsupportedSlide(name, `${what} is a JPEG 2000 with a subsampled first component`);
+    }
+    subsampled ||= reduced;
   }
-  return { width, height, components };
+  return { width, height, components, subsampled };
 }
 
 function codestreamStart(bytes: Uint8Array): number {

@@ -4,7 +4,7 @@
  * geotiff believes what a directory says: it allocates by counts, follows loops and reads past the end. So every
  * directory's entries are checked against the file before geotiff parses it.
  */
-import { GeoTIFF } from 'geotiff';
+import type { GeoTIFF } from 'geotiff';
 import { type ByteSource, readBytes } from './byte-source.ts';
 import { damagedSlide, orDamaged } from './slide-errors.ts';
 
@@ -99,6 +99,8 @@ const TYPE_BYTES: Readonly<Record<number, number>> = {
 
 /** Every page of the file's chain, in order. */
 export async function readTiffPages(source: ByteSource): Promise<TiffPage[]> {
+  // Loaded when needed: in a worker thread it can be imported only where workerData is an object, as in tinypool's.
+  const { GeoTIFF } = await import('geotiff');
   const tiff = await orDamaged(source.name, 'its TIFF header cannot be read', () =>
     GeoTIFF.fromSource(geotiffSource(source)),
   );

@@ -1,13 +1,21 @@
 /** `histograd extract` as a user runs it: sections as pictures, a small network, feature files that train reads. */
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { encode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readFeatures } from '../../src/data/node/read-features.ts';
 import { serializeSafetensors } from '../../src/data/safetensors.ts';
+import { createTilePool } from '../../src/extraction/node/tile-pool.ts';
+import { readStained } from '../../src/extraction/tile-task.ts';
 import { SQUEEZENET, SqueezeNet } from '../../src/models/extractors/squeezenet.ts';
+import { openSlide } from '../../src/slides/node/open-slide.ts';
+import { planTiles } from '../../src/slides/tiling.ts';
 import { Generator } from '../../src/tensor/random.ts';
+import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { tissue } from '../slides/pictures.ts';
 import { buildCommand, histograd } from './command.ts';
@@ -19,6 +27,16 @@ const flags = (out: string) => [
   ...['--weights', weights, '--out', join(folder, out)],
   ...['--mpp', '0.5', '--tile-size', '64', '--batch-size', '16'],
 ];
+
+/** Runs the command where no file can grow beyond so many KiB; gives what it says of it. */
+async function withFilesUpTo(kibibytes: number, args: readonly string[]): Promise<string> {
+  const cli = fileURLToPath(new URL('../../dist/node/cli.js', import.meta.url));
+  const script = `ulimit -f ${kibibytes}; exec "$@"`;
+  const run = promisify(execFile)('bash', ['-c', script, '-', process.execPath, cli, ...args]);
+  const outcome: unknown = await run.catch((cause: unknown) => cause);
+  expect(outcome).toHaveProperty('code', expect.any(Number));
+  return String((outcome as { stderr: string }).stderr);
+}
 
 beforeAll(async () => {
   await buildCommand();
@@ -71,6 +89,44 @@ describe('histograd extract', () => {
     expect(err).toMatch(/S0\.h5 exists, but was made with other settings/);
   }, 60_000);
 
+  it('does not take another slide of the same name for finished', async () => {
+    const other = join(folder, 'other');
+    await mkdir(other);
+    await writeFile(join(other, 'S0.png'), encode({ ...tissue(260, 260, 5), channels: 3 }));
+    const { code, err } = await histograd(['extract', other, ...flags('a')]);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/S0\.h5 exists, but was made with other settings/);
+  }, 60_000);
+
+  it.skipIf(process.platform === 'win32').each(['h5', 'safetensors'])(
+    'leaves no .%s that the disk had no room for',
+    async (format) => {
+      const args = ['extract', slides(), ...flags('full'), '--format', format];
+      const err = await withFilesUpTo(2, args);
+      expect(err).toMatch(/Cannot write .*S0\.(h5|safetensors).*(EFBIG|too large)/i);
+      expect(await readdir(join(folder, 'full'))).toEqual([]);
+    },
+    60_000,
+  );
+
+  it('passes on the errors of decoding threads as they are', async () => {
+    const worker = new URL('../../dist/node/tile-worker.js', import.meta.url);
+    const pool = createTilePool(1, worker);
+    const slide = await openSlide(join(slides(), 'S0.png'));
+    const { tiles, ...plan } = planTiles(slide, { mpp: 0.5, size: 64, mppOverride: 0.5 });
+    const task = { plan, tile: tiles[0]!, normalise: false };
+    const gone = () => pool.read(join(folder, 'gone.png'), task);
+    try {
+      await expectError(gone, 'file-not-readable', /gone\.png/);
+      await expectError(gone, 'file-not-readable', /gone\.png/);
+      const { data } = await pool.read(join(slides(), 'S0.png'), task);
+      expect(data).toEqual((await readStained(slide, task)).data);
+    } finally {
+      await slide.close();
+      await pool.close();
+    }
+  }, 60_000);
+
   it('goes on after a slide that is damaged, and says so at the end', async () => {
     const mixed = join(folder, 'mixed');
     await mkdir(mixed);
@@ -88,6 +144,12 @@ describe('histograd extract', () => {
     [['--weights', 'nowhere.pth', '--out', 'x'], /nowhere\.pth/],
     [['--weights', 'w', '--out', 'x', '--keep', 'some'], /--keep some: expected sigmas:X/],
     [['--weights', 'w', '--out', 'x', '--tissue', 'fat'], /tissue/],
+    [['--weights', 'w', '--out', 'x', '--keep', 'sigmas:1'], /--keep goes with a --selector/],
+    [['--weights', 'w', '--out', 'x', '--selector', 'ig'], /--selector ig needs --keep/],
+    [
+      ['--weights', 'w', '--out', 'x', '--tissue', 'none', '--min-tissue', '0.5'],
+      /--min-tissue goes with --tissue otsu/,
+    ],
   ])('refuses %s', async (args, message) => {
     const { code, err } = await histograd(['extract', slides(), ...args]);
     expect(code).not.toBe(0);

@@ -94,6 +94,12 @@ describe('embedTiles', () => {
     await expect(all(async (i) => tile(i), controller.signal)).rejects.toThrow('enough');
   });
 
+  it.each([0, -1, 1.5, Number.NaN])('refuses a batch of %s tiles', async (batch) => {
+    const { device, extractor } = await setUp();
+    const parts = embedTiles(device, extractor, 3, async (i) => tile(i), { batch, ahead: 1 });
+    await expectError(() => parts.next(), 'option', new RegExp(`batch is ${batch}`));
+  });
+
   it('refuses tiles of different sizes', async () => {
     const { device, extractor } = await setUp();
     const parts = embedTiles(device, extractor, 3, async (i) => tile(i, i === 2 ? 9 : 8), OPTIONS);

@@ -35,6 +35,21 @@ describe.each(['h5', 'safetensors'] as const)('a feature file (.%s)', (format) =
     expect(await readFeatureSettings(path)).toBe('{"a":1}');
   });
 
+  it('is written as often as there are writers, the last one stays', async () => {
+    const path = join(folder, `twice.${format}`);
+    const before = await readdir(folder);
+    const [one, two] = [
+      await createFeatureFile(path, format, CONTENT),
+      await createFeatureFile(path, format, CONTENT),
+    ];
+    await one.append(Float32Array.of(1, 2, 3, 4, 5, 6));
+    await two.append(Float32Array.of(6, 5, 4, 3, 2, 1));
+    await two.finish();
+    await one.finish();
+    expect([...(await readFeatures(path, {})).features]).toEqual([1, 2, 3, 4, 5, 6]);
+    expect((await readdir(folder)).sort()).toEqual([...before, `twice.${format}`].sort());
+  });
+
   it('leaves nothing when it is given up', async () => {
     const before = await readdir(folder);
     const file = await createFeatureFile(join(folder, `gone.${format}`), format, CONTENT);

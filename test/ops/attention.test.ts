@@ -3,13 +3,13 @@ import { Parameter } from '../../src/autograd/parameter.ts';
 import { backwardFrom } from '../../src/autograd/tape.ts';
 import { Device } from '../../src/gpu/device.ts';
 import {
-  type AttentionLayout,
   attention,
   attentionOp,
   packedAttention,
   packedAttentionOp,
 } from '../../src/ops/attention.ts';
 import { BiasIndex } from '../../src/ops/attention-bias.ts';
+import type { AttentionLayout } from '../../src/ops/attention-call.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Segments } from '../../src/tensor/segments.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
@@ -382,6 +382,11 @@ describe('attention', () => {
     const counts = [1, 0];
     const mask = /a key mask of 2 · 7 entries, found 2/;
     await expectError(() => attention(q, k, k, { keyMask: counts }), 'shape', mask);
+    const turned = /a key mask \[2, 7\], found \[7, 2\]/;
+    await expectError(() => attention(q, k, k, { keyMask: zeros(7, 2) }), 'shape', turned);
+    const whole = Tensor.from(device, new Uint32Array(14), [2, 7]);
+    const dtype = /expected float32 masks, found u32/;
+    await expectError(() => attention(q, k, k, { keyMask: whole }), 'dtype', dtype);
     const windows = /a mask \[W, 5, 7\], found \[2, 7, 5\]/;
     await expectError(() => attention(q, k, k, { mask: zeros(2, 7, 5) }), 'shape', windows);
     await expectError(

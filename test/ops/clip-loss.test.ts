@@ -57,6 +57,7 @@ describe('soft-clip', () => {
   it('needs two matrices of one shape', async () => {
     const device = await testDevice();
     const [a, b] = [Tensor.zeros(device, [4, 3]), Tensor.zeros(device, [5, 3])];
+    await expectError(() => softClipLoss(a, a, -1), 'option', /above 0, found -1/);
     await expectError(() => softClipLoss(a, b), 'shape', /soft-clip: .*\[4, 3\] and \[5, 3\]/);
   });
 });

@@ -41,6 +41,7 @@ describe('info-nce', () => {
     const [a, b] = [Tensor.zeros(device, [4, 3]), Tensor.zeros(device, [5, 3])];
     const found = /info-nce: expected two matrices \[B, d\].*found \[4, 3\] and \[5, 3\]/;
     await expectError(() => infoNce(a, b, 0.1), 'shape', found);
+    await expectError(() => infoNce(a, a, 0), 'option', /a temperature above 0, found 0/);
     const c = Tensor.zeros(device, [4, 3, 1]);
     await expectError(
       () => infoNce(a, c, 0.1),

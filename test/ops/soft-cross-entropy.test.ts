@@ -47,6 +47,8 @@ describe('soft-cross-entropy', () => {
     const [a, b] = [Tensor.zeros(device, [4, 3]), Tensor.zeros(device, [3, 4])];
     const found = /soft-cross-entropy: expected logits.*\[4, 3\] and \[3, 4\]/;
     await expectError(() => softCrossEntropy(a, b), 'shape', found);
+    const smoothing = { labelSmoothing: 1.5 };
+    await expectError(() => softCrossEntropy(a, a, smoothing), 'option', /from 0 to 1, found 1.5/);
     const typo = { reduction: 'max' as Reduction };
     await expectError(() => softCrossEntropy(a, a, typo), 'option', /found max/);
   });

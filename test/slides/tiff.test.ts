@@ -47,7 +47,7 @@ async function expectPicture(tiff: Uint8Array, width: number, height: number) {
 }
 
 describe('Aperio SVS', () => {
-  it.each(['ycbcr.svs', 'rgb.svs', 'jp2k-33003.svs', 'jp2k-33005.svs'])(
+  it.each(['ycbcr.svs', 'rgb.svs', 'jp2k-33003.svs', 'jp2k-33005.svs', 'jp2k-422.svs'])(
     '%s has the pixels that OpenSlide reads',
     async (name) => {
       await expectCrops(`${FIXTURES}/${name}`, EXPECTED[name].crops);

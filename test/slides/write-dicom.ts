@@ -1,8 +1,8 @@
 /** A small writer of DICOM whole-slide images, explicit little-endian. */
 
-export type Value = string | number | readonly Value[] | readonly DicomElements[] | Uint8Array;
+type Value = string | number | readonly Value[] | readonly DicomElements[] | Uint8Array;
 /** Tag in hex to its value representation and value. */
-export type DicomElements = Record<string, readonly [string, Value]>;
+type DicomElements = Record<string, readonly [string, Value]>;
 
 const LONG = new Set(['OB', 'OW', 'OV', 'SQ', 'UN', 'UT']);
 

@@ -39,7 +39,6 @@ export async function writeFileAtomic(
       await file.close();
     }
     await fs.rename(temporary, path);
-    // Makes the rename itself survive a power cut; not every system can open a folder, and the content is safe.
     await syncFolder(dirname(path));
   } catch (cause) {
     await fs.rm(temporary, { force: true }).catch(() => undefined);
@@ -47,7 +46,8 @@ export async function writeFileAtomic(
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Makes renames in a folder survive a power cut, where the system can open folders. */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined);
   await folder?.sync().catch(() => undefined);
   await folder?.close();

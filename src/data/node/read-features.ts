@@ -1,8 +1,4 @@
 /** Bags of patch features from files. */
-import { openSync } from 'node:fs';
-import { devNull } from 'node:os';
-import { resolve } from 'node:path';
-import type { File as H5File } from 'h5wasm';
 import { pickFeatureArray } from '../feature-array.ts';
 import {
   type FeatureOptions,
@@ -13,10 +9,11 @@ import {
   readH5Features,
   requireFeatureFormat,
 } from '../features.ts';
-import { attempt, checkH5Opened, findH5Features, type H5Library } from '../hdf5.ts';
+import { attempt, findH5Features } from '../hdf5.ts';
 import { NPY_HEADER_BYTES, parseNpyHeader } from '../npy.ts';
 import { parseSafetensorsHeader, safetensorsDataStart } from '../safetensors-header.ts';
 import { parseTorchShapes } from '../torch-tensor.ts';
+import { openH5 } from './h5-file.ts';
 import { readBytes, readStart } from './read-file.ts';
 
 const TORCH_START_BYTES = 65_536;
@@ -74,41 +71,11 @@ async function storedShape(path: string, options: FeatureOptions): Promise<reado
     }
     case 'h5': {
       const { file, fileBytes } = await openH5(path);
-      checkH5Opened(file, path);
       try {
         return findH5Features(file, fileBytes, options.dataset, path).features.shape;
       } finally {
         attempt(path, () => file.close());
       }
     }
-  }
-}
-
-async function openH5(
-  path: string,
-): Promise<{ library: H5Library; file: H5File; fileBytes: number }> {
-  // The library's own error for a missing file is a bare failure.
-  const { fileBytes } = await readStart(path, 0);
-  const { File, FS, ready } = await import('h5wasm/node');
-  const library = await ready;
-  silence(FS);
-  // h5wasm keeps its own working folder, so that a later process.chdir would mislead it.
-  const file = attempt(path, () => new File(resolve(path), 'r'));
-  return { library, file, fileBytes };
-}
-
-let silenced = false;
-
-/**
- * The HDF5 library prints a page of C source lines to stderr for every damaged file. Our errors say what is wrong, so
- * its stderr goes to the null device. (Its own "throwing error handler" would keep damaged files open for ever.)
- */
-function silence(fs: unknown): void {
-  if (silenced || typeof fs !== 'object' || fs === null || !('getStream' in fs)) return;
-  if (typeof fs.getStream !== 'function') return;
-  const stream: unknown = fs.getStream(2);
-  if (typeof stream === 'object' && stream !== null && 'nfd' in stream) {
-    stream.nfd = openSync(devNull, 'w');
-    silenced = true;
   }
 }

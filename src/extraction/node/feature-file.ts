@@ -1,8 +1,11 @@
 /** Feature files written batch by batch, under a temporary name until they are complete. */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { appendFile, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Dataset } from 'h5wasm';
-import { writeError } from '../../data/node/atomic-write.ts';
+import { checkH5Opened } from '../../data/hdf5.ts';
+import { syncFolder, writeError } from '../../data/node/atomic-write.ts';
+import { loadH5 } from '../../data/node/h5-file.ts';
 import { safetensorsHeader } from '../../data/safetensors.ts';
 
 export type FeatureFileFormat = 'h5' | 'safetensors';
@@ -38,7 +41,10 @@ export async function createFeatureFile(
   format: FeatureFileFormat,
   content: FeatureFileContent,
 ): Promise<FeatureFileWriter> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const temporary = join(
+    dirname(path),
+    `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`,
+  );
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -47,13 +53,17 @@ export async function createFeatureFile(
     }
   };
   const begin = format === 'h5' ? beginH5 : beginSafetensors;
-  const body = await guard(() => begin(temporary, content));
+  const body = await guard(() => begin(temporary, content)).catch(async (cause) => {
+    await rm(temporary, { force: true });
+    throw cause;
+  });
   return {
     append: (features) => guard(() => body.append(features)),
     finish: () =>
       guard(async () => {
         await body.close();
         await rename(temporary, path);
+        await syncFolder(dirname(path));
       }),
     async discard() {
       await body.close().catch(() => {});
@@ -69,11 +79,18 @@ interface Body {
 
 async function beginH5(path: string, content: FeatureFileContent): Promise<Body> {
   const { width, coords, attributes } = content;
-  const { File, ready } = await import('h5wasm/node');
-  await ready;
-  await (await open(path, 'w')).close(); // h5wasm does not say why it could not
+  const { library, File } = await loadH5();
+  // Node says why it cannot be made, h5wasm does not; 'wx' never follows or overwrites what has the name already.
+  await (await open(path, 'wx')).close();
   // h5wasm keeps its own working folder, so that a later process.chdir would mislead it.
   const file = new File(resolve(path), 'w');
+  checkH5Opened(file, path);
+  /** The library reports a full disk by a status alone, and not before it has to write. */
+  const written = async (status: number) => {
+    if (status >= 0) return;
+    await appendFile(path, new Uint8Array(1 << 20)); // the same fails here, with its reason
+    throw new Error('the HDF5 library could not write to it');
+  };
   const dataset = (name: string, columns: number, data: Float32Array | Int32Array, dtype: string) =>
     file.create_dataset({
       name,
@@ -87,28 +104,39 @@ async function beginH5(path: string, content: FeatureFileContent): Promise<Body>
   dataset('coords', 2, coords, '<i4');
   for (const [name, value] of Object.entries(attributes)) file.create_attribute(name, value);
   const features = file.get('features') as Dataset;
-  let written = 0;
+  let rows = 0;
   let isOpen = true;
   return {
     async append(values) {
-      const next = written + values.length / width;
+      const next = rows + values.length / width;
       features.resize([next, width]);
       features.write_slice(
         [
-          [written, next],
+          [rows, next],
           [0, width],
         ],
         values,
       );
-      written = next;
+      rows = next;
+      await written(library.flush(file.file_id));
     },
     async close() {
       if (!isOpen) return;
       isOpen = false;
-      file.flush();
-      file.close();
+      await written(file.close());
+      await sync(path);
     },
   };
+}
+
+/** What the system still holds goes to the disk. */
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 async function beginSafetensors(path: string, content: FeatureFileContent): Promise<Body> {
@@ -121,9 +149,14 @@ async function beginSafetensors(path: string, content: FeatureFileContent): Prom
     ],
     metadata,
   );
-  const file: FileHandle = await open(path, 'w');
-  await file.writeFile(header);
-  await file.writeFile(new Uint8Array(coords.buffer, coords.byteOffset, coords.byteLength));
+  const file = await open(path, 'wx');
+  try {
+    await file.writeFile(header);
+    await file.writeFile(new Uint8Array(coords.buffer, coords.byteOffset, coords.byteLength));
+  } catch (cause) {
+    await file.close();
+    throw cause;
+  }
   let isOpen = true;
   return {
     async append(values) {
@@ -132,8 +165,7 @@ async function beginSafetensors(path: string, content: FeatureFileContent): Prom
     async close() {
       if (!isOpen) return;
       isOpen = false;
-      await file.sync();
-      await file.close();
+      await file.sync().finally(() => file.close());
     },
   };
 }

@@ -1,6 +1,6 @@
 /** What a feature file says of its own making. */
 import { open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { useH5File } from '../../data/node/h5-file.ts';
 import { parseSafetensorsHeader } from '../../data/safetensors-header.ts';
 
 /** The settings that `histograd extract` wrote into a file; null for files of others, or damaged ones. */
@@ -9,16 +9,11 @@ export async function readFeatureSettings(path: string): Promise<string | null> 
 }
 
 async function fromH5(path: string): Promise<string | null> {
-  const { File, ready } = await import('h5wasm/node');
-  await ready;
-  const file = new File(resolve(path), 'r');
   try {
-    const value = file.attrs.histograd?.value;
+    const value = await useH5File(path, (tables) => tables.attribute('', 'histograd'));
     return typeof value === 'string' ? value : null;
   } catch {
     return null;
-  } finally {
-    file.close();
   }
 }
 

@@ -9,6 +9,13 @@ export interface TilePool {
   close(): Promise<void>;
 }
 
+/** A HistogradError's content. */
+export interface TileFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly advice: string;
+}
+
 /** @param worker the built tile-worker */
 export function createTilePool(threads: number, worker: URL): TilePool {
   const pool = new Tinypool({
@@ -20,23 +27,14 @@ export function createTilePool(threads: number, worker: URL): TilePool {
   });
   return {
     async read(path, task) {
-      try {
-        const data: Uint8Array = await pool.run({ path, ...task });
-        const { size } = task.plan;
-        return { width: size, height: size, data };
-      } catch (cause) {
-        throw asHistogradError(cause);
+      const result: Uint8Array | TileFailure = await pool.run({ path, ...task });
+      if (!(result instanceof Uint8Array)) {
+        const [problem] = result.message.split('\n  What to do: ');
+        throw new HistogradError(result.code, problem!, result.advice);
       }
+      const { size } = task.plan;
+      return { width: size, height: size, data: result };
     },
     close: () => pool.destroy(),
   };
-}
-
-/** Errors lose their class between threads. */
-function asHistogradError(cause: unknown): unknown {
-  if (cause instanceof HistogradError || !(cause instanceof Error)) return cause;
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : null;
-  if (!code) return cause;
-  const [problem, advice = 'Check the file.'] = cause.message.split(/\n {2}What to do: /);
-  return new HistogradError(code, problem!, advice, { cause });
 }

@@ -1,3 +1,4 @@
+import { HistogradError } from '../../errors.ts';
 import { add } from '../../ops/binary.ts';
 import { reshape } from '../../ops/layout.ts';
 import { roll } from '../../ops/roll.ts';
@@ -33,7 +34,14 @@ export class SwinBlock extends Module {
 
   constructor(init: Init, options: SwinBlockOptions) {
     super();
-    const { width, heads, hidden, window, shift } = options;
+    const { width, heads, hidden, window, shift, size } = options;
+    if (size.some((n) => n % window !== 0) || !(shift >= 0 && shift < window)) {
+      throw new HistogradError(
+        'option',
+        `SwinBlock: windows of ${window}, shifted by ${shift}, do not tile ${size.join(' x ')} tokens.`,
+        'Give a grid of whole windows, and shift by less than a window.',
+      );
+    }
     this.norm1 = new LayerNorm(init, width);
     this.attn = new WindowAttention(init, width, heads, window);
     this.norm2 = new LayerNorm(init, width);

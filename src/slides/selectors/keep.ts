@@ -57,7 +57,8 @@ function keepFraction(scores: Float64Array, fraction: number) {
   if (scores.length === 0) return { kept: [], threshold: Number.POSITIVE_INFINITY };
   const count = Math.max(1, Math.round(fraction * scores.length));
   const best = [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, count);
-  return { kept: best.sort((a, b) => a - b), threshold: Math.min(...best.map((i) => scores[i]!)) };
+  const threshold = scores[best.at(-1)!]!;
+  return { kept: best.sort((a, b) => a - b), threshold };
 }
 
 function finite(name: string, value: number): number {

@@ -21,6 +21,12 @@ describe('keepTiles', () => {
     expect(keepTiles(Float64Array.of(3, 3, 3), { sigmas: 1 }, 1).kept).toEqual([0, 1, 2]);
   });
 
+  it('keeps most of a very large slide', () => {
+    const scores = Float64Array.from({ length: 300_000 }, (_, i) => i);
+    const { kept, threshold } = keepTiles(scores, { fraction: 0.9 }, 1);
+    expect([kept.length, kept[0], threshold]).toEqual([270_000, 30_000, 30_000]);
+  });
+
   it('keeps a fraction exactly, ties by position', () => {
     expect(keepTiles(SCORES, { fraction: 0.25 }, 1)).toEqual({ kept: [6, 7], threshold: 7 });
     expect(keepTiles(SCORES, { fraction: 0.625 }, 1).kept).toEqual([1, 4, 5, 6, 7]);
