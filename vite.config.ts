@@ -18,7 +18,9 @@ if (process.env.VITEST) {
 }
 
 /** Tests that run on every adapter and in the browser; the others need Node or are slow. */
-const ENGINE_TESTS = ['test/{gpu,tensor,autograd,ops,nn,optim,unsupervised,models}/**/*.test.ts'];
+const ENGINE_TESTS = [
+  'test/{gpu,tensor,autograd,ops,nn,optim,unsupervised,models,extraction}/**/*.test.ts',
+];
 /** The embedded driver is slow and has neither files nor trained models to add: it runs the engine. */
 const SWIFTSHADER_SUBSET = [
   'test/{gpu,tensor,autograd,ops,nn,optim,unsupervised}/**/*.test.ts',

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +50,28 @@ describe.each(['h5', 'safetensors'] as const)('a feature file (.%s)', (format) =
     await one.finish();
     expect([...(await readFeatures(path, {})).features]).toEqual([1, 2, 3, 4, 5, 6]);
     expect((await readdir(folder)).sort()).toEqual([...before, `twice.${format}`].sort());
+  });
+
+  it.skipIf(!existsSync('/usr/bin/prlimit'))('fails when the disk takes no more', async () => {
+    const before = await readdir(folder);
+    const rows = 5000;
+    const coords = new Int32Array(2 * rows);
+    const path = join(folder, `large.${format}`);
+    const file = await createFeatureFile(path, format, { ...CONTENT, rows, coords });
+    const limit = (bytes: string) =>
+      execFileSync('prlimit', [`--pid=${process.pid}`, `--fsize=${bytes}:`]);
+    limit('60000');
+    try {
+      const write = async () => {
+        for (let i = 0; i < 10; i++) await file.append(new Float32Array(rows / 5));
+        await file.finish();
+      };
+      await expectError(write, 'write-failed', /Cannot write .*large.*EFBIG/);
+    } finally {
+      limit('unlimited');
+      await file.discard();
+    }
+    expect(await readdir(folder)).toEqual(before);
   });
 
   it('leaves nothing when it is given up', async () => {
