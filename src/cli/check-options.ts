@@ -15,7 +15,7 @@ export function checkOptions<T>(schema: z.ZodType<T>, values: unknown, where: st
   throw new HistogradError(
     'usage',
     `${where}: ${problems.join('; ')}.`,
-    'Correct the options; histograd train --help lists them.',
+    'Correct the options; --help behind the command lists them.',
   );
 }
 

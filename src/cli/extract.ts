@@ -106,7 +106,7 @@ export async function extractCommand(
     out.say(
       `${formatCount(jobs.length, 'slide')} through ${name} (${extractor.width} features per tile) on ${device.adapter.name}`,
     );
-    await interruptible(out, (signal) =>
+    await interruptible(out, 'the slide under way is dropped, finished ones are kept', (signal) =>
       extractAll(jobs, { device, extractor, pool, signal }, out, options),
     );
   } finally {

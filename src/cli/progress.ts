@@ -115,19 +115,20 @@ export function table([head = [], ...rows]: readonly (readonly string[])[]): str
 }
 
 /**
- * Runs `body` with a signal that the first Ctrl-C aborts. The second one ends the process at once.
+ * Runs `body` with a signal that the first Ctrl-C aborts, saying what is done then. The second one ends the process at once.
  *
  * @throws HistogradError `interrupted` when nothing that ran under the signal said so itself
  */
 export async function interruptible<T>(
   { warn }: Talk,
+  stopping: string,
   body: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
   const stop = () => {
     if (controller.signal.aborted) process.exit(130);
     controller.abort();
-    warn('stopping: writing a checkpoint (Ctrl-C again stops at once)');
+    warn(`stopping: ${stopping} (Ctrl-C again stops at once)`);
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);

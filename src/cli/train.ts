@@ -82,7 +82,7 @@ export async function runTraining(
   }
   const models: ReportData['models'] = [];
   try {
-    await interruptible({ say, warn }, async (signal) => {
+    await interruptible({ say, warn }, 'writing a checkpoint', async (signal) => {
       for (const { model, regime } of jobs) {
         if (signal.aborted) throw interrupted(out);
         const steps = new Map(splits.map((split, i) => [split.name, planned(model)[i] ?? 0]));

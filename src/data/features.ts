@@ -2,7 +2,8 @@
 import type { File as H5File } from 'h5wasm';
 import { HistogradError } from '../errors.ts';
 import { pickFeatureArray } from './feature-array.ts';
-import { attempt, checkH5Opened, findH5Features, type H5Library, readH5Array } from './hdf5.ts';
+import { attempt, checkH5Opened, type H5Library } from './h5-rows.ts';
+import { findH5Features, readH5Array } from './hdf5.ts';
 import { parseNpy } from './npy.ts';
 import { parseSafetensors } from './safetensors.ts';
 import { parseTorchShapes, parseTorchTensor } from './torch-tensor.ts';

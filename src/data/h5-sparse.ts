@@ -6,7 +6,7 @@ import {
   type SparseRows,
   sortRows,
   sparseBuilder,
-} from './spots.ts';
+} from './sparse-rows.ts';
 
 /**
  * Reads a compressed matrix: `data`, `indices`, `indptr` in `group`.
@@ -109,7 +109,6 @@ function readStarts(tables: H5Tables, group: string, rows: number): Uint32Array 
         : `${group}/indptr ends at ${starts[rows]}, expected ${data}, the number of values`,
     );
   }
-  // `blocks` refuses datasets that the file cannot hold, but the arrays are made before.
   if (data! > 2 ** 31)
     throw tables.error(`${group} has ${data} values, expected at most ${2 ** 31}`);
   return Uint32Array.from(starts);

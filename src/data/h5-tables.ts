@@ -4,31 +4,34 @@
  */
 import type { Dataset, Entity, Group, File as H5File } from 'h5wasm';
 import { HistogradError } from '../errors.ts';
-import { float16ToFloat32 } from './half.ts';
-import { attempt, checkH5Opened, type H5Library } from './hdf5.ts';
+import {
+  attempt,
+  checkH5Opened,
+  claimsTooMuch,
+  type H5Library,
+  isDataset,
+  numberDecoder,
+  readBlocks,
+  readRows,
+} from './h5-rows.ts';
 
-const INTEGER = 0;
-const FLOAT = 1;
+/** HDF5's type class of strings (H5T_class_t). */
 const STRING = 3;
-/** h5py writes booleans as an enumeration over int8. */
-const ENUM = 8;
-const BLOCK_BYTES = 8 * 2 ** 20;
-const MAX_BLOCK_BYTES = 512 * 2 ** 20;
-/** Deflate cannot do better; a dataset that claims more was never written. */
-const MAX_DEFLATE_RATIO = 1032;
 /** Strings at a time: many may share one long text on disk, but not in memory. */
 const BLOCK_STRINGS = 4096;
 const MAX_TEXT = 2 ** 28;
+/** Of a list as long as the spots or the genes; empty ones compress a thousandfold. */
+const MAX_NUMBERS = 2 ** 26;
 
 /** An open file. Paths are like `obs/_index`. */
 export interface H5Tables {
   /** Names in a group; undefined when there is no such group. `''` is the root. */
   keys(path: string): string[] | undefined;
-  /** Shape of a dataset; undefined when there is no such dataset. */
+  /** Shape of a dataset, which the file can hold; undefined when there is no such dataset. */
   shape(path: string): number[] | undefined;
   /** An attribute of a group or dataset. */
   attribute(path: string, key: string): string | number | readonly number[] | undefined;
-  /** A whole dataset of numbers or booleans. */
+  /** A whole dataset of numbers or booleans, at most 64 million. */
   numbers(path: string): Float64Array;
   /** A dataset's numbers, block of rows by block of rows; `first` is the first value's place in row-major order. */
   blocks(path: string, visit: (values: ArrayLike<number>, first: number) => void): void;
@@ -100,76 +103,32 @@ function h5Tables(library: H5Library, file: H5File, fileBytes: number, name: str
       return at;
     });
 
-  const dataset = (path: string): Dataset => {
+  const findDataset = (path: string): Dataset | undefined => {
     const found = find(path);
-    if (!isDataset(found)) throw error(`it has no dataset ${path}`);
-    const {
-      total_size: values,
-      size,
-      virtual_sources: others,
-    } = attempt(name, () => found.metadata);
+    if (!isDataset(found)) return undefined;
+    const { virtual_sources: others, total_size: values } = attempt(name, () => found.metadata);
     if (others && others.length > 0)
       throw error(`dataset ${path} takes its values from other files`);
-    if (values * size > fileBytes * MAX_DEFLATE_RATIO) {
+    if (claimsTooMuch(found, fileBytes)) {
       throw error(
         `dataset ${path} claims ${values} values, more than a file of ${fileBytes} bytes can hold`,
       );
     }
     return found;
   };
-
-  /** Reads rows into the library's memory, lets `use` look at them there, and frees them. */
-  const readRows = (
-    source: Dataset,
-    path: string,
-    row: number,
-    rows: number,
-    use: (pointer: number, bytes: number, count: bigint[] | null) => void,
-  ): void => {
-    const { metadata } = source;
-    const shape = metadata.shape ?? [];
-    const count = shape.length === 0 ? null : [rows, ...shape.slice(1)].map(BigInt);
-    const values = rows * shape.slice(1).reduce((product, n) => product * n, 1);
-    const bytes = values * metadata.size;
-    const pointer = bytes > MAX_BLOCK_BYTES ? 0 : library._malloc(bytes);
-    if (pointer === 0) throw error(`dataset ${path}: ${rows} rows take too much memory at once`);
-    try {
-      const offset = shape.map((_, axis) => BigInt(axis === 0 ? row : 0));
-      const stride = shape.map(() => 1n);
-      const status = attempt(name, () =>
-        library.get_dataset_data(
-          source.file_id,
-          source.path,
-          count,
-          count && offset,
-          count && stride,
-          BigInt(pointer),
-        ),
-      );
-      if (status < 0) throw error(`rows ${row} and on of dataset ${path} cannot be read`);
-      use(pointer, bytes, count);
-    } finally {
-      library._free(pointer);
-    }
+  const dataset = (path: string): Dataset => {
+    const found = findDataset(path);
+    if (!found) throw error(`it has no dataset ${path}`);
+    return found;
   };
+
+  const problemOf = (path: string) => (text: string) => error(`dataset ${path}: ${text}`);
 
   const blocks: H5Tables['blocks'] = (path, visit) => {
     const source = dataset(path);
-    const { metadata } = source;
-    const decode = decoder(metadata.enum_type?.type ?? metadata.type, metadata);
+    const decode = numberDecoder(source, true);
     if (!decode) throw error(`dataset ${path} does not hold numbers (${String(source.dtype)})`);
-    const [rows = 1, ...rest] = metadata.shape ?? [];
-    const rowValues = rest.reduce((product, n) => product * n, 1);
-    if (metadata.shape === null || rows * rowValues === 0) return;
-    // A whole number of chunks: no chunk is uncompressed twice.
-    const chunkRows = metadata.chunks?.[0] ?? 1;
-    const blockChunks = Math.ceil(BLOCK_BYTES / (rowValues * metadata.size * chunkRows));
-    const blockRows = Math.min(rows, blockChunks * chunkRows);
-    for (let row = 0; row < rows; row += blockRows) {
-      readRows(source, path, row, Math.min(blockRows, rows - row), (pointer, bytes) =>
-        visit(decode(library.HEAPU8.slice(pointer, pointer + bytes).buffer), row * rowValues),
-      );
-    }
+    readBlocks(library, source, decode, problemOf(path), visit);
   };
 
   return {
@@ -179,8 +138,8 @@ function h5Tables(library: H5Library, file: H5File, fileBytes: number, name: str
       return isGroup(found) ? attempt(name, () => found.keys()) : undefined;
     },
     shape(path) {
-      const found = find(path);
-      return isDataset(found) ? [...(attempt(name, () => found.shape) ?? [0])] : undefined;
+      const found = findDataset(path);
+      return found ? [...(attempt(name, () => found.shape) ?? [0])] : undefined;
     },
     attribute(path, key) {
       const found = find(path);
@@ -197,7 +156,9 @@ function h5Tables(library: H5Library, file: H5File, fileBytes: number, name: str
     blocks,
     numbers(path) {
       const source = dataset(path);
-      const out = allocate(source.metadata.total_size, () => error(`dataset ${path} is too large`));
+      const { total_size: count } = source.metadata;
+      if (count > MAX_NUMBERS) throw error(`dataset ${path} has ${count} values, expected a list`);
+      const out = new Float64Array(count);
       blocks(path, (values, first) => out.set(values, first));
       return out;
     },
@@ -209,12 +170,14 @@ function h5Tables(library: H5Library, file: H5File, fileBytes: number, name: str
         throw error(`dataset ${path} does not hold a list of strings (${String(source.dtype)})`);
       }
       const rows = shape === null ? 0 : (shape[0] ?? 1);
+      if (rows > MAX_NUMBERS)
+        throw error(`dataset ${path} has ${rows} strings, more than names can be`);
       const decode = new TextDecoder();
       const out: string[] = [];
       let letters = 0;
       for (let row = 0; row < rows; row += BLOCK_STRINGS) {
         const count = Math.min(BLOCK_STRINGS, rows - row);
-        readRows(source, path, row, count, (pointer, bytes, extent) => {
+        readRows(library, source, row, count, problemOf(path), (pointer, bytes, extent) => {
           if (vlen) {
             const view = new DataView(library.HEAPU8.buffer);
             for (let i = 0; i < count; i++) {
@@ -254,37 +217,4 @@ function isNumberArray(view: object): view is ArrayLike<number> {
 
 function isGroup(entity: Entity | null | undefined): entity is Group {
   return entity != null && 'type' in entity && String(entity.type) === 'Group';
-}
-
-function isDataset(entity: Entity | null | undefined): entity is Dataset {
-  return entity != null && 'type' in entity && String(entity.type) === 'Dataset';
-}
-
-function allocate(length: number, tooLarge: () => HistogradError): Float64Array {
-  try {
-    return new Float64Array(length);
-  } catch {
-    throw tooLarge();
-  }
-}
-
-function decoder(
-  type: number,
-  { size, signed }: { size: number; signed: boolean },
-): ((buffer: ArrayBuffer) => ArrayLike<number>) | undefined {
-  if (type === FLOAT) {
-    if (size === 4) return (buffer) => new Float32Array(buffer);
-    if (size === 8) return (buffer) => new Float64Array(buffer);
-    if (size === 2) return (buffer) => float16ToFloat32(new Uint16Array(buffer));
-  }
-  if (type === INTEGER || type === ENUM) {
-    if (size === 1) return (buffer) => (signed ? new Int8Array(buffer) : new Uint8Array(buffer));
-    if (size === 2) return (buffer) => (signed ? new Int16Array(buffer) : new Uint16Array(buffer));
-    if (size === 4) return (buffer) => (signed ? new Int32Array(buffer) : new Uint32Array(buffer));
-    if (size === 8) {
-      return (buffer) =>
-        Float64Array.from(signed ? new BigInt64Array(buffer) : new BigUint64Array(buffer), Number);
-    }
-  }
-  return undefined;
 }

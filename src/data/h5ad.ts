@@ -8,17 +8,17 @@ import { HistogradError } from '../errors.ts';
 import type { RgbImage } from '../slides/slide.ts';
 import { readCompressed, readDenseCounts } from './h5-sparse.ts';
 import type { H5Tables } from './h5-tables.ts';
+import type { CountOptions, SparseRows } from './sparse-rows.ts';
 import {
   badSpots,
-  type CountOptions,
   checkSpotIds,
   examples,
   keepSpots,
   makeUnique,
-  type SparseRows,
   type SpotSection,
 } from './spots.ts';
-import { checkScaleFactors, pitchMpp, scaleSpots } from './visium.ts';
+import { pitchMpp, scaleSpots } from './visium.ts';
+import { checkScaleFactors } from './visium-files.ts';
 
 export interface H5adOptions extends CountOptions {
   /** Name of the section. */

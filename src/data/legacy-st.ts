@@ -1,146 +1,26 @@
 /**
- * Legacy Spatial Transcriptomics (before Visium): count tables whose spots are called `XxY`, and where the spots lie.
+ * Legacy Spatial Transcriptomics (before Visium): where the spots lie, and sections.
  *
  * Sources: almaan/her2st (ST-cnts, ST-spotfiles); jfnavarro/st_viewer and st_analysis (alignment files: nine numbers).
  */
 import Papa from 'papaparse';
 import { HistogradError } from '../errors.ts';
+import { type LegacyCounts, SPOT_NAME } from './legacy-counts.ts';
+import { takeRows } from './sparse-rows.ts';
 import {
-  badCounts,
   badSpots,
-  type CountOptions,
-  checkCount,
   checkSpotIds,
+  columnPitch,
   examples,
   joinSpots,
   makeUnique,
-  type SparseRows,
   type Spot,
   type SpotSection,
-  sparseBuilder,
-  takeRows,
 } from './spots.ts';
 
 /** Distance of neighbouring spots and diameter of a spot on the legacy 1k array, in micrometres. */
 const PITCH_UM = 200;
 const DIAMETER_UM = 100;
-/** A line holds one number per gene. */
-const MAX_LINE = 1 << 24;
-/** `10x13`, `16.92x9.015`, and `10x13_2` from joined sections. */
-const SPOT_NAME = /^(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)(?:_\d+)?$/;
-
-/** A count table. */
-export interface LegacyCounts {
-  /** As in the table. */
-  readonly ids: readonly string[];
-  /** As in the table; names may repeat. */
-  readonly genes: readonly string[];
-  /** [ids, genes] */
-  readonly counts: SparseRows;
-}
-
-/**
- * Reads a table as its bytes come: tabs or commas, spots as rows (her2st) or as columns, told by the names `XxY`. Give every
- * piece to `push`, then call `finish`. Only counts above 0 are kept in memory.
- *
- * @throws HistogradError `bad-counts`, `not-counts`, `duplicate-spot`
- */
-export function legacyCountsReader(name: string, options: CountOptions = {}) {
-  const decoder = new TextDecoder();
-  let rest = '';
-  let separator = '\t';
-  let header: string[] | undefined;
-  const rowNames: string[] = [];
-  // The number of rows is known at the end; a builder only needs it then.
-  const rows: { columns: Uint32Array; values: Float32Array }[] = [];
-
-  const take = (line: string): void => {
-    if (line.trim() === '') return;
-    if (header === undefined) {
-      separator = line.includes('\t') ? '\t' : ',';
-      header = cellsOf(line.replace(/^\uFEFF/, ''));
-      return;
-    }
-    const cells = cellsOf(line);
-    if (rows.length === 0 && header.length === cells.length) header = header.slice(1);
-    const [rowName = ''] = cells;
-    if (cells.length !== header.length + 1) {
-      throw badCounts(
-        name,
-        `row ${rowName.slice(0, 40)} has ${cells.length - 1} values, the header names ${header.length} columns`,
-      );
-    }
-    const columns: number[] = [];
-    const values: number[] = [];
-    for (let c = 1; c < cells.length; c++) {
-      const text = cells[c]!;
-      if (text === '0') continue;
-      const value = text === '' ? Number.NaN : Number(text);
-      const column = header[c - 1];
-      checkCount(
-        value,
-        name,
-        () => `row ${rowName}, column ${column} ("${text.slice(0, 20)}")`,
-        options,
-      );
-      if (value === 0) continue;
-      columns.push(c - 1);
-      values.push(value);
-    }
-    rowNames.push(rowName);
-    rows.push({ columns: Uint32Array.from(columns), values: Float32Array.from(values) });
-  };
-
-  const cellsOf = (line: string) =>
-    line
-      .replace(/\r$/, '')
-      .split(separator)
-      .map((cell) => cell.trim().replace(/^"(.*)"$/, '$1'));
-
-  const lines = (text: string): void => {
-    rest += text;
-    let from = 0;
-    for (let to = rest.indexOf('\n'); to >= 0; to = rest.indexOf('\n', from)) {
-      take(rest.slice(from, to));
-      from = to + 1;
-    }
-    rest = rest.slice(from);
-    if (rest.length > MAX_LINE) throw badCounts(name, `a line is longer than ${MAX_LINE} letters`);
-  };
-
-  return {
-    push(chunk: Uint8Array): void {
-      lines(decoder.decode(chunk, { stream: true }));
-    },
-    finish(): LegacyCounts {
-      lines(decoder.decode());
-      take(rest);
-      if (header === undefined || rows.length === 0) {
-        throw badCounts(name, 'it needs a header line and at least one row of counts');
-      }
-      const spotColumns = header.filter((cell) => SPOT_NAME.test(cell)).length;
-      const spotRows = rowNames.filter((cell) => SPOT_NAME.test(cell)).length;
-      if (spotColumns === 0 && spotRows === 0) {
-        throw badCounts(
-          name,
-          `neither its rows (${examples(rowNames)}) nor its columns (${examples(header)}) are spots called like 10x13`,
-        );
-      }
-      const swap = spotColumns > spotRows;
-      const [ids, genes] = swap ? [header, rowNames] : [rowNames, header];
-      checkSpotIds(ids, name);
-      const builder = sparseBuilder(ids.length, genes.length);
-      for (const [r, { columns, values }] of rows.entries()) {
-        for (const [i, c] of columns.entries()) {
-          if (swap) builder.add(c, r, values[i]!);
-          else builder.add(r, c, values[i]!);
-        }
-      }
-      return { ids, genes, counts: builder.finish(name) };
-    },
-  };
-}
-
 /** Where spots are, by their name in the count table. */
 export interface LegacyPositions {
   /** By `x` and `y` of the array. */
@@ -279,7 +159,7 @@ export function legacySection(
   }
   const rows = selected.map((i) => joined.rows[i]!);
   const spots = selected.map((i) => ({ ...joined.spots[i]!, id: table.ids[joined.rows[i]!]! }));
-  const pitch = pitchPixels(spots);
+  const pitch = columnPitch(spots, 1);
   return {
     name,
     spots,
@@ -315,16 +195,4 @@ function spotsOf(placement: LegacyPlacement, keys: readonly string[]): ReadonlyM
       return [[key, spot]];
     }),
   );
-}
-
-/** Median distance of spots that are neighbours in a row of the array. */
-function pitchPixels(spots: readonly Spot[]): number | undefined {
-  const at = new Map(spots.map((spot) => [`${spot.row},${spot.column}`, spot]));
-  const distances = spots.flatMap((spot) => {
-    const next = at.get(`${spot.row},${spot.column + 1}`);
-    return next ? [Math.hypot(next.x - spot.x, next.y - spot.y)] : [];
-  });
-  distances.sort((a, b) => a - b);
-  const median = distances[Math.floor(distances.length / 2)];
-  return median !== undefined && median > 0 ? median : undefined;
 }

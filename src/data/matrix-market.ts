@@ -4,7 +4,8 @@
  * Source: https://math.nist.gov/MatrixMarket/formats.html. Indices there start at 1.
  */
 import { HistogradError } from '../errors.ts';
-import { type CountOptions, checkCount, type SparseRows, sparseBuilder } from './spots.ts';
+import { lineSplitter } from './line-splitter.ts';
+import { type CountOptions, checkCount, type SparseRows, sparseBuilder } from './sparse-rows.ts';
 
 /** No line of the format is nearly as long; more is no text. */
 const MAX_LINE = 4096;
@@ -34,9 +35,7 @@ export function matrixMarketReader(
   { genes, spots }: MatrixMarketShape,
   options: CountOptions = {},
 ) {
-  const decoder = new TextDecoder('utf-8');
   const builder = sparseBuilder(spots, genes);
-  let rest = '';
   let line = 0;
   let bytes = 0;
   let pattern = false;
@@ -115,29 +114,20 @@ export function matrixMarketReader(
     else entry(text);
   };
 
-  const lines = (text: string): void => {
-    rest += text;
-    let from = 0;
-    for (let to = rest.indexOf('\n'); to >= 0; to = rest.indexOf('\n', from)) {
-      take(rest.slice(from, to));
-      from = to + 1;
-    }
-    rest = rest.slice(from);
-    if (rest.length > MAX_LINE)
-      throw bad(name, `line ${line + 1} is longer than ${MAX_LINE} letters`);
-  };
+  const lines = lineSplitter(take, MAX_LINE, () =>
+    bad(name, `line ${line + 1} is longer than ${MAX_LINE} letters`),
+  );
 
   return {
     push(chunk: Uint8Array): void {
       bytes += chunk.length;
-      lines(decoder.decode(chunk, { stream: true }));
+      lines.push(chunk);
       if (bytes > FREE_BYTES + (declared ?? 0) * MAX_BYTES_PER_ENTRY) {
         throw bad(name, `it is far longer than its ${declared ?? 0} entries need`);
       }
     },
     finish(): SparseRows {
-      lines(decoder.decode());
-      if (rest !== '') take(rest);
+      lines.finish();
       if (declared === undefined) throw bad(name, 'it ends before its size line');
       if (found !== declared) {
         throw bad(name, `it ends after ${found} of the ${declared} entries announced`);

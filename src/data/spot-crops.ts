@@ -2,6 +2,7 @@
 import { HistogradError } from '../errors.ts';
 import { readScaled } from '../slides/resample.ts';
 import type { RgbImage, Slide } from '../slides/slide.ts';
+import { levelFor } from '../slides/tiling.ts';
 import { examples, type Spot, type SpotSection } from './spots.ts';
 
 /** What to cut. */
@@ -141,26 +142,14 @@ function cropZoom(slide: Slide, section: SpotSection, options: SpotCropOptions):
 }
 
 function windowAround(slide: Slide, spot: Spot, size: number, zoom: number): Window {
-  const level = levelFor(slide, zoom, size);
-  const { downsample } = slide.levels[level]!;
-  const exact = zoom / downsample;
   // As in `planTiles`: where no pixel would move by more than half a pixel, pixels are copied.
-  const scale = Math.abs(exact - 1) * size <= 1 ? 1 : exact;
+  const { level, factor: scale } = levelFor(slide, zoom, size);
+  const { downsample } = slide.levels[level]!;
   const corner = (centre: number) => Math.round(centre - (size * zoom) / 2) / downsample;
   const [x, y] = [corner(spot.x), corner(spot.y)];
   return scale === 1
     ? { level, scale, x: Math.round(x), y: Math.round(y) }
     : { level, scale, x, y };
-}
-
-/** The coarsest level that has at least the requested detail. */
-function levelFor(slide: Slide, zoom: number, size: number): number {
-  let best = 0;
-  for (const [i, { downsample }] of slide.levels.entries()) {
-    const enough = (zoom / downsample - 1) * size >= -1;
-    if (enough && downsample > slide.levels[best]!.downsample) best = i;
-  }
-  return best;
 }
 
 async function readWindow(

@@ -3,8 +3,8 @@
  * paired with counts again. Every reader of feature files reads them; only this one reads the ids.
  */
 import { HistogradError } from '../errors.ts';
+import { attempt } from './h5-rows.ts';
 import { useH5Bytes } from './h5-tables.ts';
-import { attempt } from './hdf5.ts';
 import { parseSafetensors, serializeSafetensors } from './safetensors.ts';
 import { badSpots, checkSpotIds } from './spots.ts';
 

@@ -15,9 +15,16 @@ export interface GridNeighbours {
  * shifted by 1) rows are taken as rows of bricks, so that no cell between two spots counts as empty.
  *
  * @param radius cells to each side: 2 gives the 5 x 5 view, 1 the 3 x 3 that TRIPLEX smooths over
- * @throws HistogradError `no-array` when array positions are unknown, `duplicate-position` when two spots share one
+ * @throws HistogradError `option` for a radius that is not 0 to 50; `no-array` when array positions are unknown, `duplicate-position` when two spots share one
  */
 export function gridNeighbours(spots: readonly Spot[], radius: number): GridNeighbours {
+  if (!(Number.isInteger(radius) && radius >= 0 && radius <= 50)) {
+    throw new HistogradError(
+      'option',
+      `gridNeighbours: radius is ${radius}, expected a whole number of cells from 0 to 50.`,
+      'Use 1 or 2.',
+    );
+  }
   const staggered = isStaggered(spots);
   const cellOf = ({ row, column }: Spot) =>
     [row, staggered ? Math.floor(column / 2) : column] as const;

@@ -56,6 +56,8 @@ const INERT = new Set([
 
 /** torch allows 64 axes; no weight has more than 5, and each costs time for every element. */
 const MAX_AXES = 16;
+/** Of all dicts that are made from lists. */
+const MAX_PAIRS = 1_000_000;
 
 export interface TorchPickle {
   /** Dicts are Maps, lists and tuples arrays. */
@@ -73,6 +75,7 @@ export function readTorchPickle(bytes: Uint8Array, start = 0): TorchPickle {
   const tensors = new WeakSet<object>();
   const storages = new Map<string, PickledStorage>();
   const dtypes = new Map<unknown, TorchDtype>();
+  let pairCount = 0;
 
   const isTensor = (value: unknown): value is PickledTensor =>
     typeof value === 'object' && value !== null && tensors.has(value);
@@ -112,7 +115,12 @@ export function readTorchPickle(bytes: Uint8Array, start = 0): TorchPickle {
       case 'torch._utils._rebuild_parameter_with_state':
         return fixed(([data]) => data);
       case 'collections.OrderedDict':
-        return fixed((args) => dictOf(args));
+        return fixed(([pairs]) => {
+          // A list may be given again and again: a few bytes each time, but all its pairs.
+          if (Array.isArray(pairs)) pairCount += pairs.length;
+          if (pairCount > MAX_PAIRS) throw new Error(`its dicts take more than ${MAX_PAIRS} pairs`);
+          return dictOf(pairs);
+        });
     }
     if (INERT.has(path)) return fixed(() => null);
     throw new Error(
@@ -164,7 +172,7 @@ function fixed(call: PickleGlobal['call']): PickleGlobal {
 }
 
 /** OrderedDict(), or of a list of pairs, as Python 2 wrote it. */
-function dictOf([pairs]: readonly unknown[]): Map<unknown, unknown> {
+function dictOf(pairs: unknown): Map<unknown, unknown> {
   const dict = new Map<unknown, unknown>();
   if (Array.isArray(pairs)) {
     for (const pair of pairs) if (Array.isArray(pair)) dict.set(pair[0], pair[1]);

@@ -1,5 +1,5 @@
 /** What is added to the scores of attention: a trained table read by index, constant masks, or several of them. */
-import code from '../../shaders/attention-support.wgsl';
+import code from '../../shaders/attention-bias.wgsl';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
@@ -7,24 +7,7 @@ import { threadPlan } from '../tensor/grid.ts';
 import { keep } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
-/** `merge`, `statistics`, `additive` and `table_gradient`: what attention needs around its main kernels. */
-export const support = defineKernel('attention-support', code);
-
-/** The parameters of `support`; each entry point reads some. */
-export const NO_SUPPORT = {
-  at: [0, 0, 0, 0],
-  count: 0,
-  splits: 1,
-  width4: 0,
-  heads: 1,
-  queries: 1,
-  keys: 1,
-  windows: 0,
-  rows: 0,
-  row_stride: 0,
-  head_stride: 0,
-  masked: 0,
-};
+const kernel = defineKernel('attention-bias', code);
 
 /**
  * Which row of a bias table belongs to each pair of a query and a key. Its GPU copies are made once and live
@@ -127,7 +110,7 @@ export function additiveBias(
   const dims = [batches, heads, queries, keys] as const;
   const tensor = Tensor.empty(device, dims, 'f32', 'attention bias');
   const any = (table?.values ?? mask ?? keyMask)!.buffer;
-  device.run(support, 'additive', {
+  device.run(kernel, 'additive', {
     buffers: {
       table: table?.values.buffer ?? any,
       indices: table?.index.tensors.indices.buffer ?? any,
@@ -136,14 +119,13 @@ export function additiveBias(
       out: tensor.buffer,
     },
     params: {
-      ...NO_SUPPORT,
       count: tensor.size,
       heads,
       queries,
       keys,
       windows,
       rows: table?.index.rows ?? 0,
-      ...(table ? tableStrides(table.index, heads) : {}),
+      ...(table ? tableStrides(table.index, heads) : { row_stride: 0, head_stride: 0 }),
       masked: keyMask ? 1 : 0,
     },
     ...threadPlan(device, tensor.size),
@@ -156,14 +138,16 @@ export function tableGradient(scores: Tensor, index: BiasIndex, heads: number): 
   const { device } = scores;
   const out = Tensor.empty(device, index.tableShape(heads), 'f32', 'attention bias gradient');
   const { starts, positions } = index.tensors;
-  const buffers = { levels: scores, starts, positions, out };
-  device.run(support, 'table_gradient', {
+  const buffers = { scores, starts, positions, out };
+  device.run(kernel, 'table_gradient', {
     buffers: Object.fromEntries(Object.entries(buffers).map(([name, t]) => [name, t.buffer])),
     params: {
-      ...NO_SUPPORT,
+      count: out.size,
       heads,
       queries: index.queries,
       keys: index.keys,
+      windows: 0,
+      masked: 0,
       rows: index.rows,
       ...tableStrides(index, heads),
     },

@@ -1,8 +1,9 @@
 /** Attention and its gradients as dispatches, outside the tape. */
+import code from '../../shaders/attention-support.wgsl';
+import { defineKernel } from '../gpu/kernel.ts';
 import { threadPlan } from '../tensor/grid.ts';
 import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { NO_SUPPORT, support } from './attention-bias.ts';
 import {
   bound,
   dispatch,
@@ -12,6 +13,8 @@ import {
   type Problem,
   type Roles,
 } from './attention-dispatch.ts';
+
+const support = defineKernel('attention-support', code);
 
 /** Into how many parts the keys of a single query are split, so that a GPU has enough to do. */
 function splitsOf({ device, sizes, offsets }: Problem, parts: number): number {
@@ -47,7 +50,7 @@ export function attendInto(
     const merged = { parts, levels, out4: out.tensor, out: lse };
     device.run(support, 'merge', {
       buffers: Object.fromEntries(Object.entries(merged).map(([name, t]) => [name, t.buffer])),
-      params: { ...NO_SUPPORT, count: units, splits, width4: width / 4 },
+      params: { at: [0, 0, 0, 0], count: units, splits, width4: width / 4, heads, queries },
       ...threadPlan(device, (units * width) / 4),
     });
     parts.dispose();
@@ -87,9 +90,9 @@ function statistics(problem: Problem, { out, dout, lse }: BackwardOperands): Ten
         out2: bindPart(stats, part, 2 * heads * queries),
       },
       params: {
-        ...NO_SUPPORT,
         at: found(out, 0),
         count,
+        splits: 1,
         heads,
         queries,
         width4: sizes.valueWidth / 4,

@@ -109,6 +109,15 @@ export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options
 }
 
 function commonDevice(name: string, inputs: readonly Tensor[]): Device {
+  const wrong = inputs.findIndex((input) => !(input instanceof Tensor));
+  if (wrong >= 0) {
+    const found = String(inputs[wrong]);
+    throw new HistogradError(
+      'option',
+      `${name}: expected a tensor as input ${wrong}, found ${found}.`,
+      'Look at the order of the arguments: options come last, and a missing bias is null.',
+    );
+  }
   const [first] = inputs;
   if (!first) throw shapeError(name, 'at least one input', 'none');
   for (const [i, input] of inputs.entries()) {
@@ -132,7 +141,8 @@ function commonDevice(name: string, inputs: readonly Tensor[]): Device {
 }
 
 export function shapeError(op: string, expected: string, found: string): HistogradError {
-  const where = layers.length > 0 ? ` (in layer ${layers.join('.')})` : '';
+  const path = layers.filter(Boolean).join('.');
+  const where = path ? ` (in layer ${path})` : '';
   return new HistogradError(
     'shape',
     `${op}${where}: expected ${expected}, found ${found}.`,

@@ -112,12 +112,12 @@ export function checkK(name: string, shape: Shape, ks: readonly number[]): void 
   const n = shape.at(-1);
   if (n === undefined) throw shapeError(name, 'at least one dimension', formatShape(shape));
   const least = name === 'topK' || name === 'topKMask' ? 0 : 1;
-  const wrong = ks.find((k) => !Number.isInteger(k) || k < least || k > n);
-  if (wrong === undefined && ks.length > 0) return;
+  const wrong = ks.findIndex((k) => !Number.isInteger(k) || k < least || k > n);
+  if (wrong < 0 && ks.length > 0) return;
   throw new HistogradError(
     'option',
-    `${name}: expected k from ${least} to ${n}, the length of the rows, found ${wrong ?? 'none'}.`,
-    'Leave out the k that exceed the number of tiles.',
+    `${name}: expected k from ${least} to ${n}, the length of the rows, found ${wrong < 0 ? 'none' : ks[wrong]}.`,
+    'Give whole numbers in that range.',
   );
 }
 

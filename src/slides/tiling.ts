@@ -34,6 +34,9 @@ export interface PlannedTile {
   readonly row: number;
 }
 
+/** What reading a tile takes of its plan. */
+export type TileScale = Pick<TilePlan, 'level' | 'factor' | 'size'>;
+
 export interface TilePlan {
   readonly mpp: number;
   readonly size: number;
@@ -115,9 +118,7 @@ export function planTiles(slide: Slide, options: TilingOptions): TilePlan {
       `Check the resolution (the slide is taken to have ${slideMpp} micrometres per pixel), or use larger tiles or less overlap.`,
     );
   }
-  const level = levelFor(slide, zoom, size);
-  const exact = zoom / slide.levels[level]!.downsample;
-  const copied = Math.abs(exact - 1) * size <= 1;
+  const { level, factor } = levelFor(slide, zoom, size);
   const tiles: PlannedTile[] = [];
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -131,8 +132,8 @@ export function planTiles(slide: Slide, options: TilingOptions): TilePlan {
     edge,
     slideMpp,
     level,
-    factor: copied ? 1 : exact,
-    upsampled: !copied && exact < 1,
+    factor,
+    upsampled: factor < 1,
     side,
     stride,
     columns,
@@ -146,7 +147,11 @@ export function planTiles(slide: Slide, options: TilingOptions): TilePlan {
  *
  * @throws HistogradError what the slide throws for a damaged region
  */
-export async function readTile(slide: Slide, plan: TilePlan, tile: PlannedTile): Promise<RgbImage> {
+export async function readTile(
+  slide: Slide,
+  plan: TileScale,
+  tile: PlannedTile,
+): Promise<RgbImage> {
   const { level, factor, size } = plan;
   const { downsample } = slide.levels[level]!;
   const x = tile.x / downsample;
@@ -163,14 +168,25 @@ export async function readTile(slide: Slide, plan: TilePlan, tile: PlannedTile):
   });
 }
 
-/** The coarsest level that has at least the requested detail; 0 when none has. */
-function levelFor(slide: Slide, zoom: number, size: number): number {
-  let best = 0;
+/**
+ * The coarsest level that has at least the requested detail (0 when none has), and its pixels per pixel of the
+ * picture: 1 where resampling would move no pixel by more than half a pixel.
+ *
+ * @param zoom level-0 pixels per pixel of the picture
+ * @param size the picture's side in pixels
+ */
+export function levelFor(
+  slide: Slide,
+  zoom: number,
+  size: number,
+): { level: number; factor: number } {
+  let level = 0;
   for (const [i, { downsample }] of slide.levels.entries()) {
     const enough = (zoom / downsample - 1) * size >= -1;
-    if (enough && downsample > slide.levels[best]!.downsample) best = i;
+    if (enough && downsample > slide.levels[level]!.downsample) level = i;
   }
-  return best;
+  const exact = zoom / slide.levels[level]!.downsample;
+  return { level, factor: Math.abs(exact - 1) * size <= 1 ? 1 : exact };
 }
 
 function tilesAlong(length: number, side: number, stride: number, edge: 'drop' | 'pad'): number {

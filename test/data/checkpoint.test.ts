@@ -130,6 +130,10 @@ describe('hostile files', () => {
     // A pair of itself, thirty levels deep, as the name of a module: as text it would have a thousand million commas.
     const nested = `]${'q\x00h\x00\x86'.repeat(30)}U\x01x\x93.`;
     await refuses(nested, /no text/);
+    // One list of many pairs, made into a dict again and again.
+    const pairs = `](${'K\x01K\x02\x86'.repeat(200_000)}e`;
+    const dicts = 'h\x00h\x01\x85R0'.repeat(10);
+    await refuses(`ccollections\nOrderedDict\nq\x000${pairs}q\x010${dicts}K\x01.`, /1000000 pairs/);
     await refuses('(X\xff\xff\xff\x7f.', /cut short/);
     await refuses(`\x8b\xff\xff\x00\x00${'\x01'.repeat(65535)}.`, /opcode 0x8b/);
     await refuses('h\x05.', /never remembered/);

@@ -75,6 +75,31 @@ describe('readH5ad', () => {
     );
   });
 
+  it('does not make room for what the file cannot hold', async () => {
+    const names = (file: import('h5wasm').File, path: string) => {
+      file.create_group(path).create_attribute('_index', 'index');
+      file.create_dataset({ name: `${path}/index`, data: ['A', 'B'] });
+    };
+    const bytes = await made((file) => {
+      names(file, 'obs');
+      names(file, 'var');
+      file.create_attribute('encoding-type', 'anndata');
+      const x = file.create_group('X');
+      x.create_attribute('encoding-type', 'csr_matrix');
+      x.create_attribute('shape', [2, 2], null, '<i4');
+      file.create_dataset({ name: 'X/indptr', data: Int32Array.of(0, 1, 2 ** 30) });
+      for (const name of ['X/data', 'X/indices']) {
+        const one = { data: Int32Array.of(1), shape: [1], maxshape: [null], chunks: [1] };
+        file.create_dataset({ name, ...one }).resize([2 ** 30]);
+      }
+    });
+    await expectError(
+      () => useH5Bytes(bytes, 'x.h5ad', (tables) => readH5ad(tables, 'x.h5ad')),
+      'bad-hdf5-table',
+      /X\/data claims 1073741824 values, more than a file/,
+    );
+  });
+
   it('does not follow links out of the file', async () => {
     const bytes = await made((file) => {
       file.create_external_link('/etc/passwd', '/x', 'obs');

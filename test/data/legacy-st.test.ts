@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { legacyCountsReader, parseAlignment, parseSpotFile } from '../../src/data/legacy-st.ts';
+import { legacyCountsReader } from '../../src/data/legacy-counts.ts';
+import { parseAlignment, parseSpotFile } from '../../src/data/legacy-st.ts';
 import {
   listLegacySections,
   readLegacySection,
   readLegacySt,
 } from '../../src/data/node/legacy-st-folder.ts';
 import { readPackSection } from '../../src/data/node/pack-section.ts';
-import { rowSums } from '../../src/data/spots.ts';
+import { rowSums } from '../../src/data/sparse-rows.ts';
 import { expectError } from './expect-error.ts';
 
 const COUNTS = '\tAAA\tBBB\tAAA\n2x3\t1\t0\t5\n3x3\t0\t0\t2\n2x4\t7\t1\t0\n9x9\t1\t1\t1\n';
@@ -99,6 +100,17 @@ describe('tables', () => {
     ['no spots', '\tA\nfoo\t1\n', 'bad-counts', /foo/],
   ] as const)('refuses %s', async (_, text, code, message) => {
     await expectError(() => parse(text), code, message);
+  });
+
+  it('stops at blank lines, and at a line, without end', async () => {
+    const endless = (first: string, line: string) => () => {
+      const reader = legacyCountsReader('c.tsv');
+      const bytes = new TextEncoder().encode(line.repeat(10_000));
+      reader.push(new TextEncoder().encode(first));
+      for (let i = 0; i < 1000; i++) reader.push(bytes);
+    };
+    await expectError(endless('\tA\n', '\n'), 'bad-counts', /more than 1048576 lines/);
+    await expectError(endless('\tA', '\tA'), 'bad-counts', /line is longer/);
   });
 
   it('refuses spot files without positions, and alignments that are none', async () => {

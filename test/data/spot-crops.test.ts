@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { sparseBuilder } from '../../src/data/sparse-rows.ts';
 import { neighbourViews, spotCrops } from '../../src/data/spot-crops.ts';
-import { type SpotSection, sparseBuilder } from '../../src/data/spots.ts';
+import type { SpotSection } from '../../src/data/spots.ts';
 import type { RgbImage, Slide } from '../../src/slides/slide.ts';
 import { expectError } from './expect-error.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseFeatures } from '../../src/data/features.ts';
+import { sparseBuilder } from '../../src/data/sparse-rows.ts';
 import { parseSpotIds, serializeSpotFeatures } from '../../src/data/spot-features.ts';
 import {
   gridNeighbours,
@@ -11,7 +12,6 @@ import {
   makeUnique,
   type SpotSection,
   selectSpotGenes,
-  sparseBuilder,
   spotExpression,
   topGenes,
 } from '../../src/data/spots.ts';
@@ -47,6 +47,10 @@ describe('gridNeighbours', () => {
     expect([...mask.subarray(0, 9)]).toEqual([0, 0, 0, 0, 1, 1, 0, 1, 0]);
     expect([...gathered.subarray(8, 16)]).toEqual([1, 10, 2, 20, 0, 0, 6, 60]);
     expect([...neighbourMeans(features, 2, neighbours)]).toEqual([3, 30, 3, 30, 3, 30]);
+  });
+
+  it.each([-1, 0.5, 1e5, Number.NaN])('refuses the radius %s', async (radius) => {
+    await expectError(() => gridNeighbours([spot(0, 0)], radius), 'option', /from 0 to 50/);
   });
 
   it('refuses unknown and doubled positions', async () => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { useH5Bytes } from '../../src/data/h5-tables.ts';
 import { useH5File } from '../../src/data/node/h5-file.ts';
 import { readVisium } from '../../src/data/node/visium-folder.ts';
-import { parseTissuePositions, read10xMatrix } from '../../src/data/visium.ts';
+import { parseTissuePositions, read10xMatrix } from '../../src/data/visium-files.ts';
 import { expectError } from './expect-error.ts';
 
 const FIXTURES = new URL('fixtures/spots/', import.meta.url).pathname;
@@ -150,6 +150,13 @@ describe('readVisium', () => {
     await rm(join(folder, 'spatial/tissue_positions_list.csv'));
     await writeFile(join(folder, 'spatial/tissue_positions.parquet'), 'PAR1');
     await expectError(() => readVisium(folder), 'parquet', /read_parquet/);
+  });
+
+  it('refuses positions that are a bomb', async () => {
+    await rm(join(folder, 'spatial/tissue_positions_list.csv'));
+    const positions = join(folder, 'spatial/tissue_positions_list.csv.gz');
+    await writeFile(positions, gzipSync(Buffer.alloc(70 << 20, ','), { level: 1 }));
+    await expectError(() => readVisium(folder), 'too-large', /more than 67108864 bytes/);
   });
 
   it('refuses a gzip file that is cut short', async () => {

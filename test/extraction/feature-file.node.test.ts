@@ -15,6 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+const PRLIMIT = '/usr/bin/prlimit';
 const CONTENT = {
   rows: 3,
   width: 2,
@@ -52,14 +53,14 @@ describe.each(['h5', 'safetensors'] as const)('a feature file (.%s)', (format) =
     expect((await readdir(folder)).sort()).toEqual([...before, `twice.${format}`].sort());
   });
 
-  it.skipIf(!existsSync('/usr/bin/prlimit'))('fails when the disk takes no more', async () => {
+  it.skipIf(!existsSync(PRLIMIT))('fails when the disk takes no more', async () => {
     const before = await readdir(folder);
     const rows = 5000;
     const coords = new Int32Array(2 * rows);
     const path = join(folder, `large.${format}`);
     const file = await createFeatureFile(path, format, { ...CONTENT, rows, coords });
     const limit = (bytes: string) =>
-      execFileSync('prlimit', [`--pid=${process.pid}`, `--fsize=${bytes}:`]);
+      execFileSync(PRLIMIT, [`--pid=${process.pid}`, `--fsize=${bytes}:`]);
     limit('60000');
     try {
       const write = async () => {

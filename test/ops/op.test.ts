@@ -86,3 +86,12 @@ describe('observeOps', () => {
     expect(seen.length).toBe(1);
   });
 });
+
+describe('what is no tensor', () => {
+  it('is named with its place among the inputs', async () => {
+    const x = Tensor.zeros(await testDevice(), [2, 2]);
+    const wrong: unknown = { padding: 1 };
+    const call = () => Reflect.apply(add, undefined, [x, wrong]);
+    await expectError(call, 'option', /add: expected a tensor as input 1, found \[object Object\]/);
+  });
+});

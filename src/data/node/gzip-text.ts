@@ -6,18 +6,20 @@ import { createGunzip, gunzip } from 'node:zlib';
 import { HistogradError } from '../../errors.ts';
 import { readBytes, readError } from './read-file.ts';
 
-/** Lists of names and positions are far smaller; more is a bomb. */
+/** Lists of names are far smaller; more is a bomb. */
 const MAX_TEXT_BYTES = 256 * 2 ** 20;
+/** Tables take many times their text in memory, in the worst case a cell for each byte. */
+export const MAX_TABLE_BYTES = 64 * 2 ** 20;
 
 /** A whole file as text, uncompressed if it ends in .gz. Throws `no-file`, `not-readable`, `bad-gzip`, `too-large`. */
-export async function readGzipText(path: string): Promise<string> {
+export async function readGzipText(path: string, maxBytes = MAX_TEXT_BYTES): Promise<string> {
   let bytes = await readBytes(path);
   if (path.endsWith('.gz')) {
-    bytes = await promisify(gunzip)(bytes, { maxOutputLength: MAX_TEXT_BYTES }).catch((cause) => {
-      throw gzipError(path, cause);
+    bytes = await promisify(gunzip)(bytes, { maxOutputLength: maxBytes }).catch((cause) => {
+      throw gzipError(path, cause, maxBytes);
     });
   }
-  if (bytes.length > MAX_TEXT_BYTES) throw tooLarge(path);
+  if (bytes.length > maxBytes) throw tooLarge(path, maxBytes);
   return new TextDecoder().decode(bytes);
 }
 
@@ -35,10 +37,10 @@ export async function streamGzip(path: string, push: (bytes: Uint8Array) => void
   }
 }
 
-function gzipError(path: string, cause: unknown): HistogradError {
+function gzipError(path: string, cause: unknown, maxBytes = MAX_TEXT_BYTES): HistogradError {
   if (cause instanceof HistogradError) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (code === 'ERR_BUFFER_TOO_LARGE') return tooLarge(path);
+  if (code === 'ERR_BUFFER_TOO_LARGE') return tooLarge(path, maxBytes);
   if (!code.startsWith('Z_')) return readError(path, cause);
   return new HistogradError(
     'bad-gzip',
@@ -48,10 +50,10 @@ function gzipError(path: string, cause: unknown): HistogradError {
   );
 }
 
-function tooLarge(path: string): HistogradError {
+function tooLarge(path: string, maxBytes: number): HistogradError {
   return new HistogradError(
     'too-large',
-    `${path} holds more than ${MAX_TEXT_BYTES} bytes of text, far more than a table of spots needs.`,
+    `${path} holds more than ${maxBytes} bytes of text, far more than a table of spots needs.`,
     'Check that it is the right file.',
   );
 }

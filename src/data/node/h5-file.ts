@@ -3,8 +3,8 @@ import { openSync } from 'node:fs';
 import { devNull } from 'node:os';
 import { resolve } from 'node:path';
 import type { File as H5File } from 'h5wasm';
+import { attempt, checkH5Opened, type H5Library } from '../h5-rows.ts';
 import { type H5Tables, useH5Tables } from '../h5-tables.ts';
-import { attempt, checkH5Opened, type H5Library } from '../hdf5.ts';
 import { readStart } from './read-file.ts';
 
 interface OpenedH5 {

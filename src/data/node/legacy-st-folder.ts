@@ -3,15 +3,16 @@ import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HistogradError } from '../../errors.ts';
+import { legacyCountsReader } from '../legacy-counts.ts';
 import {
   type LegacyPlacement,
-  legacyCountsReader,
   legacySection,
   parseAlignment,
   parseSpotFile,
 } from '../legacy-st.ts';
-import { type CountOptions, examples, type SpotSection } from '../spots.ts';
-import { readGzipText, streamGzip } from './gzip-text.ts';
+import type { CountOptions } from '../sparse-rows.ts';
+import { examples, type SpotSection } from '../spots.ts';
+import { MAX_TABLE_BYTES, readGzipText, streamGzip } from './gzip-text.ts';
 import { readError } from './read-file.ts';
 
 /** The files of one section. */
@@ -81,7 +82,7 @@ async function readPlacement({
 }: LegacyFiles): Promise<{ placement: LegacyPlacement; path: string }> {
   if (spots !== undefined) {
     return {
-      placement: { positions: parseSpotFile(await readGzipText(spots), spots) },
+      placement: { positions: parseSpotFile(await readGzipText(spots, MAX_TABLE_BYTES), spots) },
       path: spots,
     };
   }

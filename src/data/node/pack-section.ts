@@ -1,10 +1,9 @@
 /** Sections of a pack (`sections.json`, `genes.json`, `spots.csv`, `counts/`; see `st-bags`) in the common form. */
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import { z } from 'zod';
 import { HistogradError } from '../../errors.ts';
-import { type SpotSection, sparseBuilder } from '../spots.ts';
+import { sparseBuilder } from '../sparse-rows.ts';
+import type { SpotSection } from '../spots.ts';
 import {
   badPack,
   parseStCounts,
@@ -12,7 +11,8 @@ import {
   parseStSections,
   parseStSpots,
 } from '../st-sections.ts';
-import { readBytes, readText } from './read-file.ts';
+import { readText } from './read-file.ts';
+import { readGzip } from './st-pack.ts';
 
 const IMAGES = z.object({
   sections: z.array(
@@ -65,13 +65,7 @@ export async function readPackSection(folder: string, id: string): Promise<SpotS
     );
   }
   const columns = geneOfColumn.length;
-  const limit = { maxOutputLength: Math.max(1, spots.length * columns * 2) + 1 };
-  const bytes = await promisify(gunzip)(await readBytes(paths.counts), limit).catch((cause) => {
-    throw badPack(
-      paths.counts,
-      `cannot be decompressed (${cause instanceof Error ? cause.message : cause})`,
-    );
-  });
+  const bytes = await readGzip(paths.counts, spots.length * columns * 2);
   const dense = parseStCounts(bytes, spots.length, columns, paths.counts);
   const builder = sparseBuilder(spots.length, symbols.length);
   for (let r = 0; r < spots.length; r++) {

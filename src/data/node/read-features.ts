@@ -9,7 +9,8 @@ import {
   readH5Features,
   requireFeatureFormat,
 } from '../features.ts';
-import { attempt, findH5Features } from '../hdf5.ts';
+import { attempt } from '../h5-rows.ts';
+import { findH5Features } from '../hdf5.ts';
 import { NPY_HEADER_BYTES, parseNpyHeader } from '../npy.ts';
 import { parseSafetensorsHeader, safetensorsDataStart } from '../safetensors-header.ts';
 import { parseTorchShapes } from '../torch-tensor.ts';

@@ -1,4 +1,5 @@
 /** Reading a spatial transcriptomics pack from its folder. */
+import { constants } from 'node:buffer';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -80,16 +81,17 @@ export async function openStPack(
 /** Counts of a section: uint16 `[spots][columns of genes.json]`. */
 export async function readStCounts(pack: StPack, section: StSection): Promise<Uint16Array> {
   const path = join(pack.source, 'counts', `${section.id}.u16.gz`);
-  const bytes = await readGzip(path);
-  return parseStCounts(bytes, section.spots, pack.genes.geneOfColumn.length, path);
+  const columns = pack.genes.geneOfColumn.length;
+  const bytes = await readGzip(path, section.spots * columns * 2);
+  return parseStCounts(bytes, section.spots, columns, path);
 }
 
 /** Tiles of a section: uint8 `[spots][side][side][3]`. */
 export async function readStCrops(pack: StPack, section: StSection): Promise<Uint8Array> {
   const { crops, side } = pack;
   const path = join(pack.source, crops, `${section.id}.rgb.gz`);
-  const bytes = await readGzip(path);
   const expected = section.spots * side * side * 3;
+  const bytes = await readGzip(path, expected);
   if (bytes.length !== expected) {
     throw badPack(
       path,
@@ -99,9 +101,11 @@ export async function readStCrops(pack: StPack, section: StSection): Promise<Uin
   return bytes;
 }
 
-async function readGzip(path: string): Promise<Uint8Array> {
+/** Of a file that unpacks to more than `expected` bytes, one byte more at most is unpacked. */
+export async function readGzip(path: string, expected: number): Promise<Uint8Array> {
   const packed = await readBytes(path);
-  return promisify(gunzip)(packed).catch((cause: unknown) => {
+  const limit = { maxOutputLength: Math.min(expected + 1, constants.MAX_LENGTH) };
+  return promisify(gunzip)(packed, limit).catch((cause: unknown) => {
     throw badPack(
       path,
       `cannot be decompressed (${cause instanceof Error ? cause.message : cause})`,

@@ -4,7 +4,9 @@ import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HistogradError } from '../../errors.ts';
 import { matrixMarketReader } from '../matrix-market.ts';
-import type { CountOptions, SpotSection } from '../spots.ts';
+import type { CountOptions } from '../sparse-rows.ts';
+import type { SpotSection } from '../spots.ts';
+import { visiumSection } from '../visium.ts';
 import {
   parseBarcodes,
   parseFeatureList,
@@ -12,9 +14,8 @@ import {
   parseTissuePositions,
   read10xMatrix,
   type VisiumMatrix,
-  visiumSection,
-} from '../visium.ts';
-import { readGzipText, streamGzip } from './gzip-text.ts';
+} from '../visium-files.ts';
+import { MAX_TABLE_BYTES, readGzipText, streamGzip } from './gzip-text.ts';
 import { useH5File } from './h5-file.ts';
 import { readError, readText } from './read-file.ts';
 
@@ -54,7 +55,10 @@ export async function readVisium(
     spatial,
     requireOne(spatial, inSpatial, /^(.*_)?scalefactors_json\.json$/),
   );
-  const positions = parseTissuePositions(await readGzipText(positionsPath), positionsPath);
+  const positions = parseTissuePositions(
+    await readGzipText(positionsPath, MAX_TABLE_BYTES),
+    positionsPath,
+  );
   const scales = parseScaleFactors(await readText(scalesPath), scalesPath);
   const image = findImage(folder, names, spatial, inSpatial, options.image);
   const { path, matrix } = await readMatrix(folder, names, options);

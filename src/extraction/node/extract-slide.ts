@@ -78,7 +78,6 @@ export async function extractSlide(
       await writeFileAtomic(job.preview, await renderPreview(slide, plan, selection));
     const tiles = selectedTiles(plan, selection);
     if (tiles.length === 0) throw noTissue(slide, plan);
-    const { tiles: _, ...bare } = plan;
     const file = await createFeatureFile(job.out, job.format, {
       rows: tiles.length,
       width: extractor.width,
@@ -95,8 +94,9 @@ export async function extractSlide(
     });
     try {
       context.onPhase?.('extracting', tiles.length);
+      const { level, factor, size } = plan;
       const read = (i: number) => {
-        const task = { plan: bare, tile: tiles[i]!, normalise: job.normalise };
+        const task = { plan: { level, factor, size }, tile: tiles[i]!, normalise: job.normalise };
         return pool ? pool.read(job.slide, task) : readStained(slide, task);
       };
       const options = { batch: job.batch, ahead: 2, signal };

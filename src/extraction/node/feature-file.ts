@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Dataset } from 'h5wasm';
-import { checkH5Opened } from '../../data/hdf5.ts';
+import { checkH5Opened } from '../../data/h5-rows.ts';
 import { syncFolder, writeError } from '../../data/node/atomic-write.ts';
 import { loadH5 } from '../../data/node/h5-file.ts';
 import { safetensorsHeader } from '../../data/safetensors.ts';

@@ -153,17 +153,20 @@ export class ViT extends Extractor {
   }
 }
 
-/** The sizes of the ViT that a state dict is of, heads being 64 wide in all that are published; null for another network. */
+/** Widths of ViT-so400m, -H, -g and -G, whose heads are 72, 80, 88 and 104 wide; a state dict does not say so. */
+const OTHER_HEADS = [1152, 1280, 1408, 1664];
+
+/** The sizes of the ViT that a state dict is of, heads being 64 wide; null for another network. */
 export function inferViT(state: Shapes): ViTOptions | null {
   const width = extent(state, 'cls_token', 2);
   const patch = extent(state, 'patch_embed.proj.weight', 2);
   const side = Math.sqrt(extent(state, 'pos_embed', 1) - 1);
   if (width === 0 || patch === 0) return null;
-  if (!Number.isInteger(side) || width % 64 !== 0) {
+  if (!Number.isInteger(side) || width % 64 !== 0 || OTHER_HEADS.includes(width)) {
     throw new HistogradError(
       'checkpoint-mismatch',
-      `A vision transformer of width ${width} with pos_embed [${state.get('pos_embed')?.shape.join(', ')}]: expected a multiple of 64, and one position more than a square grid has.`,
-      'Networks with register tokens or without a class token are not supported.',
+      `A vision transformer of width ${width} with pos_embed [${state.get('pos_embed')?.shape.join(', ')}]: expected a multiple of 64 whose heads are 64 wide, and one position more than a square grid has.`,
+      'Networks with register tokens, without a class token, or of the sizes so400m, H, g and G are not supported.',
     );
   }
   return {

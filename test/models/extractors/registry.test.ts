@@ -76,6 +76,10 @@ describe('a published state dict', () => {
     const registers = new Map(await published('vit'));
     registers.set('pos_embed', { shape: [1, 16, 128] });
     await expectError(() => inferExtractor(registers), 'checkpoint-mismatch', /one position more/);
+    // A ViT-H has 16 heads of 80, where 20 of 64 would fit the shapes as well.
+    const huge = new Map(await published('vit'));
+    huge.set('cls_token', { shape: [1, 1, 1280] });
+    await expectError(() => inferExtractor(huge), 'checkpoint-mismatch', /heads are 64 wide/);
   });
 
   it('of unpublished depths is not taken for a published ResNet', async () => {

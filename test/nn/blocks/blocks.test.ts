@@ -1,4 +1,5 @@
 /** The blocks of the published networks against PyTorch: value and every gradient within 1e-4. */
+import { describe, it } from 'vitest';
 import { ConvMixerBlock } from '../../../src/nn/blocks/conv-mixer.ts';
 import { DenseLayer } from '../../../src/nn/blocks/densenet.ts';
 import { MBConv, type MBConvOptions } from '../../../src/nn/blocks/mb-conv.ts';
@@ -8,6 +9,9 @@ import { StyledConv, type StyledConvOptions } from '../../../src/nn/blocks/style
 import { SummaryMixing } from '../../../src/nn/blocks/summary-mixing.ts';
 import { SwinBlock, type SwinBlockOptions } from '../../../src/nn/blocks/swin.ts';
 import { ViTBlock, type ViTBlockOptions } from '../../../src/nn/blocks/vit.ts';
+import { Generator } from '../../../src/tensor/random.ts';
+import { expectError } from '../../data/expect-error.ts';
+import { testDevice } from '../../device.ts';
 import { proveLayer } from '../prove-layer.ts';
 
 /** Gradients pass through several normalisations in float32; PyTorch's own float32 is no nearer to float64. */
@@ -84,4 +88,16 @@ proveLayer({
   layer: StyledConv,
   make: (init, options: StyledConvOptions) => new StyledConv(init, options),
   tolerance,
+});
+
+describe('SwinBlock', () => {
+  it('refuses a grid that its windows do not tile', async () => {
+    const init = { device: await testDevice(), generator: new Generator(1) };
+    const options = { width: 8, heads: 2, hidden: 16, window: 4, shift: 2 };
+    const make = (more: Partial<SwinBlockOptions>) =>
+      new SwinBlock(init, { ...options, size: [8, 8], ...more });
+    const found = /windows of 4, shifted by 2, do not tile 8 x 6 tokens/;
+    await expectError(() => make({ size: [8, 6] }), 'option', found);
+    await expectError(() => make({ shift: 4 }), 'option', /shifted by 4/);
+  });
 });
