@@ -19,9 +19,35 @@ const seconds = (start) => (performance.now() - start) / 1000;
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
 
+/**
+ * Where a network's stages end, the last left out: the steps up to each. Pooled, these are features of smaller fields than
+ * the embedding, which at 64 px is a mean of 2 x 2 positions.
+ */
+const STAGES = {
+  shufflenet: ({ conv1, stage2, stage3 }) => [
+    [(x) => hg.relu(conv1.forward(x)), (x) => hg.maxPool2d(x, 3, { stride: 2, padding: 1 })],
+    stage2.steps,
+    stage3.steps,
+  ],
+  squeezenet: ({ features }) => layers(features, [6, 11]),
+  mobilenet: ({ features }) => layers(features, [4, 7, 14]),
+};
+const layers = (features, ends) =>
+  ends.map((end, i) => range(ends[i - 1] ?? 0, end).map((j) => (x) => features.at(j).forward(x)));
+
+function pooledStages(net, network, images) {
+  const pooled = [];
+  let x = images;
+  for (const steps of STAGES[network](net)) {
+    for (const step of steps) x = step(x);
+    pooled.push(hg.globalAvgPool2d(x));
+  }
+  return hg.concat(pooled, 1);
+}
+
 /** Every crop through a network, [spots, width]; kept in a file for the next run. */
-async function embed(device, packName, pack, network) {
-  const path = `${CACHE}/${packName}-${network}-${side}.f32`;
+async function embed(device, packName, pack, network, stages) {
+  const path = `${CACHE}/${packName}-${network}${stages ? '-stages' : ''}-${side}.f32`;
   const cached = await readFile(path).catch(() => null);
   if (cached) return new Float32Array(new Uint8Array(cached).buffer);
   const start = performance.now();
@@ -34,9 +60,13 @@ async function embed(device, packName, pack, network) {
     for (let from = 0; from < spots; from += 32) {
       const count = Math.min(32, spots - from);
       const pixels = crops.slice(from * bytes, (from + count) * bytes);
-      const shape = [count, pack.side, pack.side];
-      const run = () => net.forward(hg.preprocess(device, pixels, shape, preprocessing));
-      const features = hg.scope(() => hg.noGrad(run));
+      const features = hg.scope(() =>
+        hg.noGrad(() => {
+          const shape = [count, pack.side, pack.side];
+          const images = hg.preprocess(device, pixels, shape, preprocessing);
+          return stages ? pooledStages(net, network, images) : net.forward(images);
+        }),
+      );
       batches.push(await features.floats());
       features.dispose();
     }
@@ -87,7 +117,8 @@ function standardised(features, sections) {
       const column = range(from, to).map((i) => features[i * width + c]);
       const m = mean(column);
       const deviation = Math.sqrt(mean(column.map((v) => (v - m) ** 2))) || 1;
-      for (let i = from; i < to; i++) out[i * width + c] = (features[i * width + c] - m) / deviation;
+      for (let i = from; i < to; i++)
+        out[i * width + c] = (features[i * width + c] - m) / deviation;
     }
   }
   return out;
@@ -136,28 +167,39 @@ function ridgeScores(features, targets, folds, count) {
     perPenalty,
     best: Math.max(...perPenalty),
     chosen: mean(perFold.map(({ scores, chosen }) => scores[chosen])),
-    folds: perFold.map(({ scores, chosen }) => ({ score: scores[chosen], penalty: PENALTIES[chosen] })),
+    folds: perFold.map(({ scores, chosen }) => ({
+      score: scores[chosen],
+      penalty: PENALTIES[chosen],
+    })),
   };
 }
 
-/** Direct-Patch-Level, a spot being a bag of one patch, with the settings of examples/real-tissue.yaml. */
+/** Direct-Patch-Level, a spot being a bag of one patch, regularised as in examples/real-tissue.yaml. */
 async function patchLevelScore(device, features, targets, { train, test }) {
   const width = features.length / (targets.length / GENES);
   const generator = new hg.Generator(0);
   const options = { hidden: 128, dropout: 0.5 };
-  const model = hg.createModel('direct-patch-level', { device, generator }, { width, genes: GENES }, options);
+  const model = hg.createModel(
+    'direct-patch-level',
+    { device, generator },
+    { width, genes: GENES },
+    options,
+  );
   const rows = rowsOf(train);
   const y = zscored(take(targets, rows, GENES));
   const parameters = model.namedParameters();
-  const optimizer = new hg.AdamW(parameters, { lr: 5e-4, weightDecay: 1e-2 });
+  const optimizer = new hg.AdamW(parameters, { lr: 1e-3, weightDecay: 1e-2 });
   const bags = (indices) => ({
     features: hg.Tensor.from(device, take(features, indices, width), [indices.length, width]),
-    segments: hg.Segments.ofLengths(device, indices.map(() => 1)),
+    segments: hg.Segments.ofLengths(
+      device,
+      indices.map(() => 1),
+    ),
   });
   for (let epoch = 0; epoch < 40; epoch++) {
     const order = hg.shuffle(rows.length, 0, epoch);
-    for (let at = 0; at < order.length; at += 32) {
-      const batch = order.slice(at, at + 32);
+    for (let at = 0; at < order.length; at += 128) {
+      const batch = order.slice(at, at + 128);
       hg.scope(() => {
         optimizer.zeroGrad();
         const wanted = hg.Tensor.from(device, take(y, batch, GENES), [batch.length, GENES]);
@@ -195,7 +237,12 @@ for (const packName of ['mob-mini', 'her2st-mini']) {
       train: among.filter((section) => section[key] !== value),
       test: among.filter((section) => section[key] === value),
     }));
-  const tasks = { [`${packName}, one ${packName === 'mob-mini' ? 'animal' : 'patient'} out`]: leaveOut('patient', sections) };
+  const tasks = {
+    [`${packName}, one ${packName === 'mob-mini' ? 'animal' : 'patient'} out`]: leaveOut(
+      'patient',
+      sections,
+    ),
+  };
   if (packName === 'her2st-mini') {
     const ofC = sections.filter(({ patient }) => patient === 'C');
     tasks['her2st-mini, one section out within C'] = leaveOut('id', ofC);
@@ -204,7 +251,10 @@ for (const packName of ['mob-mini', 'her2st-mini']) {
     colour: () => perCrop(pack, colour),
     statistics: () => perCrop(pack, hg.tileStatistics),
     ...Object.fromEntries(
-      Object.keys(WEIGHTS).map((network) => [network, () => embed(device, packName, pack, network)]),
+      Object.keys(WEIGHTS).flatMap((network) => [
+        [network, () => embed(device, packName, pack, network, false)],
+        [`${network}, stages`, () => embed(device, packName, pack, network, true)],
+      ]),
     ),
   };
   for (const [set, compute] of Object.entries(sets)) {
@@ -214,11 +264,17 @@ for (const packName of ['mob-mini', 'her2st-mini']) {
       const { best, chosen, ...detail } = ridgeScores(features, targets, folds, at);
       const ridgeTime = seconds(start);
       const perFold = [];
-      for (const fold of folds) perFold.push(await patchLevelScore(device, features, targets, fold));
+      for (const fold of folds)
+        perFold.push(await patchLevelScore(device, features, targets, fold));
       rows.push({ task, set, best, chosen, patchLevel: mean(perFold) });
       console.log(
         `${task} | ${set} | ridge, best of three ${best.toFixed(3)}, chosen inside ${chosen.toFixed(3)} | Direct-Patch-Level ${mean(perFold).toFixed(3)}`,
-        JSON.stringify({ ...detail, patchLevel: perFold, ridgeTime, patchLevelTime: seconds(start) - ridgeTime }),
+        JSON.stringify({
+          ...detail,
+          patchLevel: perFold,
+          ridgeTime,
+          patchLevelTime: seconds(start) - ridgeTime,
+        }),
       );
     }
   }

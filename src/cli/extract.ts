@@ -6,6 +6,7 @@ import { basename, extname, join } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { z } from 'zod';
 import { parseCheckpoint } from '../data/checkpoint.ts';
+import { writeError } from '../data/node/atomic-write.ts';
 import { readBytes } from '../data/node/read-file.ts';
 import { HistogradError } from '../errors.ts';
 import { type ExtractJob, extractSlide } from '../extraction/node/extract-slide.ts';
@@ -60,8 +61,12 @@ export async function extractCommand(
   const out = talk(options);
   const slides = await findSlides(paths);
   const select = selectOptions(options);
-  await mkdir(options.out, { recursive: true });
-  if (options.preview) await mkdir(options.preview, { recursive: true });
+  for (const folder of [options.out, options.preview]) {
+    if (folder === undefined) continue;
+    await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+      throw writeError(folder, cause);
+    });
+  }
   const bytes = await readBytes(options.weights);
   const device = await Device.open(options.adapter ? { adapter: options.adapter } : {});
   const threads = options.workers ?? Math.min(8, Math.max(1, os.availableParallelism() - 1));
@@ -74,14 +79,20 @@ export async function extractCommand(
       size: options.tileSize ?? extractor.preprocessing.size,
       overlap: options.overlap,
       edge: options.edge,
-      ...(options.mpp === undefined ? {} : { mppOverride: options.mpp }),
     };
+    if (tiling.overlap >= tiling.size) {
+      throw new HistogradError(
+        'usage',
+        `--overlap ${tiling.overlap}: expected less than the tile's side, ${tiling.size} pixels.`,
+        'Choose a smaller overlap, or larger tiles (--tile-size).',
+      );
+    }
     const normalise = options.stain === 'macenko';
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const { preprocessing } = extractor;
     const settings = {
       extractor: name,
-      weights: { file: basename(options.weights), sha256 },
+      weights: sha256,
       tiling,
       select,
       stain: options.stain,
@@ -97,10 +108,11 @@ export async function extractCommand(
         format: options.format,
         preview: options.preview ? join(options.preview, `${id}.svg`) : null,
         tiling,
+        slideMpp: options.mpp,
         select,
         normalise,
         batch: options.batchSize,
-        settings: JSON.stringify({ ...settings, slide: { file: basename(slide), bytes } }),
+        settings: { ...settings, slide: { file: basename(slide), bytes } },
       });
     }
     out.say(
@@ -142,7 +154,7 @@ async function extractAll(
   const failed: string[] = [];
   for (const [i, job] of jobs.entries()) {
     const name = basename(job.slide);
-    const progress = new TileProgress(`${i + 1}/${jobs.length} ${name}`, !quiet);
+    const progress = new TileProgress(`${i + 1}/${jobs.length} ${name}`, !quiet, say);
     const started = performance.now();
     try {
       const outcome = await extractSlide(job, {
@@ -194,18 +206,27 @@ const FATAL = new Set([
   'no-folder',
 ]);
 
-/** A bar on a terminal; nothing in a log, which gets a line per slide. */
+/** A log shows a line after so long a silence. */
+const QUIET_MS = 30_000;
+
+/** A bar on a terminal; a line now and then in a log. */
 class TileProgress {
   readonly #bar: SingleBar | null;
   readonly #name: string;
+  readonly #say: Talk['say'];
+  #phase = '';
+  #started = 0;
+  #saidAt = performance.now();
+  #total = 0;
 
-  constructor(name: string, visible: boolean) {
+  constructor(name: string, visible: boolean, say: Talk['say']) {
     this.#name = name;
+    this.#say = say;
     this.#bar =
       visible && process.stderr.isTTY
         ? new SingleBar({
             format:
-              '{bar} {percentage}% {name}: {phase}  {value}/{total} tiles  {speed} tiles/s  {eta_formatted} left',
+              '{bar} {percentage}% {name}: {phase}  {value}/{total} tiles  {speed} tiles/s  {left} left',
             stream: process.stderr,
             hideCursor: true,
             clearOnComplete: true,
@@ -215,20 +236,23 @@ class TileProgress {
         : null;
   }
 
-  #started = 0;
-  #total = 0;
-
   phase(phase: string, total: number): void {
     this.#bar?.stop();
+    this.#phase = phase;
     this.#started = performance.now();
     this.#total = total;
-    this.#bar?.start(total, 0, { name: this.#name, phase, speed: '-' });
+    this.#bar?.start(total, 0, { name: this.#name, phase, speed: '-', left: '-' });
   }
 
   update(done: number): void {
-    if (this.#total === 0) return;
-    const seconds = (performance.now() - this.#started) / 1000;
-    this.#bar?.update(done, { speed: (done / seconds).toPrecision(3) });
+    const now = performance.now();
+    const seconds = (now - this.#started) / 1000;
+    const speed = (done / seconds).toPrecision(3);
+    const left = formatDuration(((this.#total - done) * seconds) / done);
+    this.#bar?.update(done, { speed, left });
+    if (process.stderr.isTTY || now - this.#saidAt < QUIET_MS) return;
+    this.#say(`${this.#name}: ${this.#phase}, ${done} of ${this.#total} tiles, ${left} left`);
+    this.#saidAt = now;
   }
 
   stop(): void {

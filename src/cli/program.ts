@@ -194,7 +194,7 @@ function extract(): Command {
     .option('--tile-mpp <x>', 'micrometres per pixel of the tiles (default: 0.5, "20x")', NUMBER)
     .option(
       '--tile-size <n>',
-      "side of the tiles in pixels (default: the extractor's, 224)",
+      "side of the tiles in pixels (default: the extractor's, mostly 224)",
       NUMBER,
     )
     .option('--overlap <n>', 'pixels that neighbouring tiles share (default: 0)', NUMBER)
@@ -224,7 +224,7 @@ function extract(): Command {
       'after',
       `
 Finished slides are skipped, so that the same command goes on after an interruption. Networks: resnet18, resnet34, resnet50,
-densenet121, vit-s16, uni, ctranspath, shufflenet, squeezenet, mobilenet; the weights decide which.`,
+densenet121, vit-s16, uni, ctranspath, shufflenet, squeezenet, mobilenet (the last two also in torchvision's form); the weights decide which.`,
     )
     .action(async (slides: string[], flags: Record<string, unknown>) => {
       const { extractCommand } = await import('./extract.ts');

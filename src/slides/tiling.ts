@@ -87,8 +87,8 @@ export function planTiles(slide: Slide, options: TilingOptions): TilePlan {
   if (slideMpp === null || !Number.isFinite(slideMpp) || slideMpp <= 0) {
     throw new HistogradError(
       'slide-mpp',
-      `${slide.name} does not say how large its pixels are (micrometres per pixel: ${slideMpp}).`,
-      `Give --mpp with the micrometres per pixel of the full image${hint(slide.objectivePower)}.`,
+      `${slide.name} does not say how large its pixels are.`,
+      `Give --mpp (in the library mppOverride) with the micrometres per pixel of the full image${hint(slide.objectivePower)}.`,
     );
   }
   const [full] = slide.levels;

@@ -4,9 +4,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFeatureSettings } from '../../src/data/node/feature-settings.ts';
 import { readFeatures } from '../../src/data/node/read-features.ts';
 import { createFeatureFile } from '../../src/extraction/node/feature-file.ts';
-import { readFeatureSettings } from '../../src/extraction/node/feature-settings.ts';
 import { expectError } from '../data/expect-error.ts';
 
 let folder = '';

@@ -1,19 +1,22 @@
 /** One slide file to one feature file. */
 import { access } from 'node:fs/promises';
 import { writeFileAtomic } from '../../data/node/atomic-write.ts';
+import { readFeatureSettings } from '../../data/node/feature-settings.ts';
 import { HistogradError } from '../../errors.ts';
 import type { Device } from '../../gpu/device.ts';
 import type { Extractor } from '../../models/extractors/extractor.ts';
 import { openSlide } from '../../slides/node/open-slide.ts';
 import { renderPreview } from '../../slides/preview.ts';
 import { type SelectOptions, selectedTiles, selectTiles } from '../../slides/select-tiles.ts';
+import type { Slide } from '../../slides/slide.ts';
 import { planTiles, type TilingOptions } from '../../slides/tiling.ts';
 import { embedTiles } from '../embed-tiles.ts';
 import { noTissue } from '../extract-features.ts';
 import { readStained } from '../tile-task.ts';
 import { createFeatureFile, type FeatureFileFormat } from './feature-file.ts';
-import { readFeatureSettings } from './feature-settings.ts';
 import type { TilePool } from './tile-pool.ts';
+
+type Settings = Readonly<Record<string, unknown>>;
 
 export interface ExtractJob {
   readonly slide: string;
@@ -21,13 +24,15 @@ export interface ExtractJob {
   readonly format: FeatureFileFormat;
   /** Where to draw which tiles were kept, an SVG; null for nowhere. */
   readonly preview: string | null;
-  readonly tiling: TilingOptions;
+  readonly tiling: Omit<TilingOptions, 'mppOverride'>;
+  /** Micrometres per pixel for slides that do not say it. */
+  readonly slideMpp?: number | undefined;
   readonly select: SelectOptions;
   /** Macenko's stain normalisation. */
   readonly normalise: boolean;
   readonly batch: number;
-  /** What the features depend on, as stored in the file: a file with others is not taken for finished. */
-  readonly settings: string;
+  /** What the features depend on; stored in the file, and a file with others is not taken for finished. */
+  readonly settings: Settings;
 }
 
 export interface ExtractContext {
@@ -56,11 +61,13 @@ export async function extractSlide(
   job: ExtractJob,
   context: ExtractContext,
 ): Promise<ExtractOutcome> {
-  if (await isFinished(job)) return { state: 'skipped' };
   const { device, extractor, pool, signal } = context;
   const slide = await openSlide(job.slide);
   try {
-    const plan = planTiles(slide, job.tiling);
+    const own = resolution(slide, job, context);
+    const settings = { ...job.settings, ...own };
+    if (await isFinished(job.out, settings)) return { state: 'skipped' };
+    const plan = planTiles(slide, { ...job.tiling, ...own });
     if (plan.upsampled) {
       context.warn?.(
         `${slide.name} has ${plan.slideMpp} micrometres per pixel, coarser than the ${plan.mpp} asked for: tiles are enlarged`,
@@ -83,7 +90,7 @@ export async function extractSlide(
       width: extractor.width,
       coords: Int32Array.from(tiles.flatMap(({ x, y }) => [x, y])),
       attributes: {
-        histograd: job.settings,
+        histograd: JSON.stringify(settings),
         slide: slide.name,
         mpp: plan.mpp,
         slide_mpp: plan.slideMpp,
@@ -115,17 +122,44 @@ export async function extractSlide(
   }
 }
 
-async function isFinished({ out, settings }: ExtractJob): Promise<boolean> {
+/** The resolution given by the user, for a slide that has none of its own. */
+function resolution(
+  { name, mpp }: Slide,
+  { slideMpp }: ExtractJob,
+  { warn }: ExtractContext,
+): { mppOverride?: number } {
+  if (slideMpp === undefined) return {};
+  if (mpp === null) return { mppOverride: slideMpp };
+  if (Math.abs(mpp / slideMpp - 1) > 0.02) {
+    warn?.(`${name} says itself that it has ${mpp} micrometres per pixel: that is used, not --mpp`);
+  }
+  return {};
+}
+
+async function isFinished(out: string, settings: Settings): Promise<boolean> {
   const exists = await access(out).then(
     () => true,
     () => false,
   );
   if (!exists) return false;
-  const found = await readFeatureSettings(out);
-  if (found === settings) return true;
+  const text = await readFeatureSettings(out);
+  if (text === JSON.stringify(settings)) return true;
+  const how =
+    text === null ? 'is damaged or was made by something else' : differences(text, settings);
   throw new HistogradError(
     'extracted-otherwise',
-    `${out} exists, but was made ${found === null ? 'by something else' : `with other settings (${found})`}; expected ${settings}.`,
+    `${out} exists, but ${how}.`,
     'Choose another --out, or delete the file.',
   );
+}
+
+/** What of the settings in a file is not as it is wanted now. */
+function differences(text: string, wanted: Settings): string {
+  const found: Settings = JSON.parse(text);
+  const keys = new Set([...Object.keys(found), ...Object.keys(wanted)]);
+  const changed = [...keys]
+    .map((key) => [key, JSON.stringify(found[key]), JSON.stringify(wanted[key])] as const)
+    .filter(([, before, now]) => before !== now)
+    .map(([key, before = 'none', now = 'none']) => `${key} ${before}, now ${now}`);
+  return `was made with other settings: ${changed.join('; ')}`;
 }

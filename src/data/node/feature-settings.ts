@@ -1,7 +1,7 @@
 /** What a feature file says of its own making. */
 import { open } from 'node:fs/promises';
-import { useH5File } from '../../data/node/h5-file.ts';
-import { parseSafetensorsHeader } from '../../data/safetensors-header.ts';
+import { parseSafetensorsHeader } from '../safetensors-header.ts';
+import { useH5File } from './h5-file.ts';
 
 /** The settings that `histograd extract` wrote into a file; null for files of others, or damaged ones. */
 export async function readFeatureSettings(path: string): Promise<string | null> {
