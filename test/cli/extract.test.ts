@@ -73,7 +73,9 @@ describe('histograd extract', () => {
   it('does not mix features of different settings', async () => {
     const { code, err } = await histograd(['extract', slides(), ...flags('a'), '--overlap', '8']);
     expect(code).not.toBe(0);
-    expect(err).toMatch(/S0\.h5 exists, but was made with other settings: tiling \{.*"overlap":0.*\}, now/);
+    expect(err).toMatch(
+      /S0\.h5 exists, but was made with other settings: tiling \{.*"overlap":0.*\}, now/,
+    );
   }, 60_000);
 
   it('does not take another slide of the same name for finished', async () => {
