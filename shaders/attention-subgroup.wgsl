@@ -34,12 +34,12 @@ import package::shared::attention_tile::nan_max_block;
 import package::shared::attention_tile::row_maxima;
 import package::shared::attention_tile::row_sums;
 import package::shared::attention_tile::scale_rows;
-import package::shared::attention_tile::outer;
 import package::shared::attention_tile::row_weights;
 import package::shared::attention_tile::block_stats;
 import package::shared::attention_tile::block_weights;
 import package::shared::attention_tile::score_gradient;
 import package::shared::attention_tile::store_scores;
+import package::shared::outer_product::outer;
 enable subgroups;
 
 override LANES: u32 = 8u;

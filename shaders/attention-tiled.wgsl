@@ -27,7 +27,7 @@ import package::shared::attention_tile::nan_max4;
 import package::shared::attention_tile::row_maxima;
 import package::shared::attention_tile::row_sums;
 import package::shared::attention_tile::scale_rows;
-import package::shared::attention_tile::outer;
+import package::shared::outer_product::outer;
 import package::shared::attention_tile::row_weights;
 import package::shared::attention_tile::block_stats;
 import package::shared::attention_tile::block_weights;

@@ -26,19 +26,10 @@ import package::shared::conv_product::quad_offset;
 import package::shared::conv_product::row_target;
 import package::shared::conv_product::store;
 import package::shared::conv_product::part_index;
+import package::shared::outer_product::outer;
 enable subgroups;
 
 override LANES: u32 = 8u;
-
-// acc (4 rows x 4 columns, one vec4 per row) += `left` of 4 rows times `right` of 4 columns.
-fn outer(acc: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    fma(left.xxxx, right, acc[0]),
-    fma(left.yyyy, right, acc[1]),
-    fma(left.zzzz, right, acc[2]),
-    fma(left.wwww, right, acc[3]),
-  );
-}
 
 @compute @workgroup_size(LANES)
 fn multiply(

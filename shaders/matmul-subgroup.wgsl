@@ -15,6 +15,7 @@
 // Host         LANES is the device's one subgroup size, 4 or 8; M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
 // Determinism  K is walked in order; one writer per element of C.
+import package::shared::outer_product::outer;
 enable subgroups;
 
 override LANES: u32 = 8u;
@@ -108,16 +109,6 @@ fn block_b(base: u32, s: u32, k: u32) -> mat4x4<f32> {
     load_b(base + min(k + 1u, last) * params.b_row + column, count),
     load_b(base + min(k + 2u, last) * params.b_row + column, count),
     load_b(base + min(k + 3u, last) * params.b_row + column, count),
-  );
-}
-
-// acc (4 rows x 4 columns, one vec4 per row) += column `left` of A times row `right` of B.
-fn outer(acc: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    fma(left.xxxx, right, acc[0]),
-    fma(left.yyyy, right, acc[1]),
-    fma(left.zzzz, right, acc[2]),
-    fma(left.wwww, right, acc[3]),
   );
 }
 

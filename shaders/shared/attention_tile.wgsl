@@ -175,16 +175,6 @@ fn scale_rows(tile: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(tile[0] * by.x, tile[1] * by.y, tile[2] * by.z, tile[3] * by.w);
 }
 
-// acc (one vec4 per row) += column `left` times row `right`.
-fn outer(acc: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    fma(left.xxxx, right, acc[0]),
-    fma(left.yyyy, right, acc[1]),
-    fma(left.zzzz, right, acc[2]),
-    fma(left.wwww, right, acc[3]),
-  );
-}
-
 // Probabilities of a block from its scores and the shifts of its rows (a maximum, in the forward pass).
 fn row_weights(score: mat4x4<f32>, shift: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(
