@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
+import type { UserConfig } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { wgsl } from './vite-wgsl.ts';
 
@@ -31,7 +32,18 @@ const SWIFTSHADER_SUBSET = [
   'test/models/parity.test.ts',
 ];
 
+/** The app: static files that any host serves from any folder. */
+const WEB_APP: UserConfig = {
+  root: 'src/web',
+  base: './',
+  plugins: [wgsl()],
+  define: { HISTOGRAD_VERSION: JSON.stringify(version) },
+  build: { target: 'es2023', outDir: '../../dist/web', emptyOutDir: true },
+  worker: { format: 'es', plugins: () => [wgsl()] },
+};
+
 export default defineConfig(({ mode }) => {
+  if (mode === 'web') return WEB_APP;
   const browser = mode === 'browser';
   const bench = mode === 'bench';
   const input: Record<string, string> = bench
@@ -73,7 +85,7 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'node',
             include: ['test/**/*.test.ts'],
-            exclude: ['test/**/*.browser.test.ts'],
+            exclude: ['test/**/*.browser.test.{ts,tsx}'],
             pool: 'forks',
             isolate: false,
           },
@@ -100,7 +112,7 @@ export default defineConfig(({ mode }) => {
                 resolve: { conditions: ['browser', 'import'] },
                 test: {
                   name: 'browser',
-                  include: [...ENGINE_TESTS, 'test/**/*.browser.test.ts'],
+                  include: [...ENGINE_TESTS, 'test/**/*.browser.test.{ts,tsx}'],
                   exclude: ['test/**/*.node.test.ts'],
                   browser: {
                     enabled: true,

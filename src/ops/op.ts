@@ -57,8 +57,14 @@ export function describeOp(name: string): OpDescription | undefined {
   return registry.get(name);
 }
 
-/** Sees every result as it is recorded; used to find the layer whose values went non-finite. */
-export type OpObserver = (op: string, layer: string, output: Tensor) => void;
+/** What an operation was called with. */
+export interface OpCall {
+  readonly inputs: readonly Tensor[];
+  readonly options: unknown;
+}
+
+/** Sees every result as it is recorded: to find the layer whose values went non-finite, to count what a network costs. */
+export type OpObserver = (op: string, layer: string, output: Tensor, call: OpCall) => void;
 let observer: OpObserver | null = null;
 const layers: string[] = [];
 
@@ -102,7 +108,7 @@ export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options
         const needs = inputs.map(requiresGrad);
         return definition.gradient({ grad, inputs, output, saved, options, needs });
       });
-      observer?.(name, layers.join('.'), output);
+      observer?.(name, layers.join('.'), output, { inputs, options });
       return output;
     },
   };
