@@ -17,6 +17,7 @@ from torch import nn
 import philox
 import safetensors_file
 from golden_layers.blocks import BasicBlock, Bottleneck, DenseLayer, SwinBlock, ViTBlock
+from golden_layers.pretrained import MobileNet, ShuffleNet, SqueezeNet
 
 
 class ResNet(nn.Module):  # torchvision.models.resnet
@@ -180,7 +181,64 @@ def draw(name, shape, low, high):
     return (low + (high - low) * values).astype(np.float32).reshape(shape)
 
 
-def case(network, options, images, grads, training=False):
+def embedding(network):
+    """The same without its classifier."""
+    return type(network.__name__, (network,), {"forward": network.embed})
+
+
+def stride_of(size):
+    """The step at which some 2,000 of a large gradient's values are stored; it meets all places of a kernel and all channels."""
+    step = size // 2000
+    while math.gcd(step, size) > 1:
+        step += 1
+    return step
+
+
+def off_kinks(module, x):
+    """Moves biases so that no unit of this image is as close to the kink of its ReLU as float32 is accurate: there it would
+    be chance on which side it comes out, and one of ten million moves the gradient of the first layer by more than 1e-3.
+    Returns the new values, {name: {channel: value}}.
+    """
+    names = {bias: name for name, bias in module.named_parameters() if name.endswith("bias")}
+    moved, last = {}, None
+
+    def remember(layer, *_):
+        nonlocal last
+        last = layer.bias
+
+    def move(kinks, x):
+        near = 3e-5 * float(x.std())
+        close = lambda values: any(bool(((values - kink).abs() < near).any()) for kink in kinks)
+        for c in range(len(last) if last is not None else 0):
+            before = values = float(last[c])
+            for step in range(1, 1000):
+                if not close(x[:, c] + (values - before)):
+                    break
+                values = float(np.float32(before + near * step * (-1) ** step))
+            else:
+                raise ValueError(f"{names[last]}: no way to keep channel {c} off the kinks")
+            if values != before:
+                last[c] = values
+                x[:, c] += values - before
+                moved.setdefault(names[last], {})[c] = values
+
+    hooks = [
+        layer.register_forward_pre_hook(remember)
+        for layer in module.modules()
+        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)) and layer.bias is not None
+    ]
+    relu, hardtanh = F.relu, F.hardtanh
+    F.relu = lambda x, *_, **__: (move((0,), x), relu(x))[1]
+    F.hardtanh = lambda x, low, high, *_, **__: (move((low, high), x), hardtanh(x, low, high))[1]
+    with torch.no_grad():
+        module(x)
+    F.relu, F.hardtanh = relu, hardtanh
+    for hook in hooks:
+        hook.remove()
+    return moved
+
+
+def case(network, options, images, grads, training=False, full=False):
     module = network(**options).train(training)
     state = module.state_dict()
     published = {name: list(value.shape) for name, value in state.items()}
@@ -189,6 +247,7 @@ def case(network, options, images, grads, training=False):
             value.copy_(torch.tensor(draw(name, value.shape, *limits(name, value.shape))))
     module = module.double()
     x = torch.tensor(draw("images", images, -2, 2).astype(np.float64))
+    moved = off_kinks(module, x) if full else {}
     output = module(x)
     weights = torch.tensor(draw("gradOutput", output.shape, -1, 1).astype(np.float64))
     parameters = {name: p for name, p in module.named_parameters() if not name.startswith(("fc.", "head.", "classifier."))}
@@ -202,6 +261,11 @@ def case(network, options, images, grads, training=False):
         "gradNorms": {name: float(grad.norm()) for name, grad in found.items()},
     }
     arrays = {name: tensor.detach().numpy().astype(np.float32) for name, tensor in tensors.items()}
+    steps = {key: stride_of(array.size) for key, array in arrays.items() if array.size > 5_000}
+    if full:
+        metadata["moved"] = moved
+        metadata["steps"] = steps
+        arrays |= {key: arrays[key].reshape(-1)[::step] for key, step in steps.items()}
     return arrays, {"case": json.dumps(metadata, separators=(",", ":"))}
 
 
@@ -210,7 +274,18 @@ VIT_ENDS = ["cls_token", "pos_embed", "patch_embed.proj.bias", "norm.weight"]
 SWIN = {"width": 24, "depths": [2, 2], "heads": [3, 6], "window": 7, "size": 56}
 RESNET18 = {"block": "basic", "depths": [2, 2, 2, 2], "stem": 64}
 VIT_S16 = {"width": 384, "depth": 12, "heads": 6, "hidden": 1536, "patch": 16, "size": 224, "layerScale": None}
-UNI1 = {"width": 1024, "depth": 1, "heads": 16, "hidden": 4096, "patch": 16, "size": 224, "layerScale": 1e-5}
+UNI = {"width": 1024, "depth": 24, "heads": 16, "hidden": 4096, "patch": 16, "size": 224, "layerScale": 1e-5}
+RESNET34 = {"block": "basic", "depths": [3, 4, 6, 3], "stem": 64}
+RESNET50 = {"block": "bottleneck", "depths": [3, 4, 6, 3], "stem": 64}
+DENSENET121 = {"depths": [6, 12, 24, 16], "growth": 32, "stem": 64}
+CTRANSPATH = {"width": 96, "depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "window": 7, "size": 224}
+SHUFFLENET = {"groups": 4, "stem": 24, "width": 136, "depths": [4, 8, 4], "classes": 3}
+SQUEEZENET = {"weights": "caffe", "stem": 96, "squeeze": [16, 16, 32, 32, 48, 48, 64, 64], "classes": 1000}
+STAGES = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
+GOOGLE = {"weights": "google", "stem": 32, "stages": STAGES, "width": 1280, "classes": 1001}
+TORCHVISION = {**GOOGLE, "weights": "torchvision", "classes": 1000}
+
+FULL = (1, 3, 224, 224)
 
 CASES = {
     "resnet-basic": (ResNet, {"block": "basic", "depths": [2, 1, 1, 1], "stem": 8}, (2, 3, 64, 64), ["conv1.weight", "layer4.0.downsample.0.weight"], True),
@@ -219,9 +294,17 @@ CASES = {
     "vit": (ViT, {**VIT, "layerScale": None}, (2, 3, 32, 32), VIT_ENDS),
     "vit-resampled": (ViT, {**VIT, "layerScale": 1e-5}, (2, 3, 24, 56), VIT_ENDS),
     "ctranspath": (CTransPath, SWIN, (2, 3, 56, 56), ["patch_embed.proj.0.weight", "layers.0.downsample.reduction.weight", "norm.weight"], True),
-    "full-resnet18": (ResNet, RESNET18, (1, 3, 224, 224), ["bn1.weight", "layer4.1.bn2.weight"]),
-    "full-vit-s16": (ViT, VIT_S16, (1, 3, 224, 224), ["cls_token", "norm.weight"]),
-    "full-uni-depth-1": (ViT, UNI1, (1, 3, 224, 224), ["cls_token", "norm.weight"]),
+    "full-resnet18": (ResNet, RESNET18, FULL, ["conv1.weight", "bn1.weight", "layer4.1.conv2.weight", "layer4.1.bn2.weight"]),
+    "full-resnet34": (ResNet, RESNET34, FULL, ["conv1.weight", "layer4.2.conv2.weight"]),
+    "full-resnet50": (ResNet, RESNET50, FULL, ["conv1.weight", "layer4.2.conv3.weight"]),
+    "full-densenet121": (DenseNet, DENSENET121, FULL, ["features.conv0.weight", "features.denseblock4.denselayer16.conv2.weight", "features.norm5.weight"]),
+    "full-vit-s16": (ViT, VIT_S16, FULL, ["cls_token", "patch_embed.proj.weight", "blocks.11.mlp.fc2.weight", "norm.weight"]),
+    "full-uni": (ViT, UNI, FULL, ["cls_token", "patch_embed.proj.weight", "blocks.23.mlp.fc2.weight", "norm.weight"]),
+    "full-ctranspath": (CTransPath, CTRANSPATH, FULL, ["patch_embed.proj.0.weight", "layers.3.blocks.1.mlp.fc2.weight", "norm.weight"]),
+    "full-shufflenet": (embedding(ShuffleNet), SHUFFLENET, FULL, ["conv1.weight", "stage4.unit3.gconv2.weight"]),
+    "full-squeezenet": (embedding(SqueezeNet), SQUEEZENET, (1, 3, 227, 227), ["features.0.weight", "features.12.expand3x3.weight"]),
+    "full-mobilenet": (embedding(MobileNet), GOOGLE, FULL, ["features.0.0.weight", "features.18.0.weight"]),
+    "full-mobilenet-torchvision": (embedding(MobileNet), TORCHVISION, FULL, ["features.0.0.weight", "features.18.0.weight"]),
 }
 
 
@@ -247,5 +330,6 @@ def preprocessing():
 
 def write(folder):
     for name, arguments in CASES.items():
-        safetensors_file.write(os.path.join(folder, f"{name}.safetensors"), *case(*arguments))
+        made = case(*arguments, full=name.startswith("full-"))
+        safetensors_file.write(os.path.join(folder, f"{name}.safetensors"), *made)
     safetensors_file.write(os.path.join(folder, "preprocess.safetensors"), *preprocessing())

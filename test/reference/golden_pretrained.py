@@ -1,8 +1,8 @@
 """The networks with their real weights in PyTorch, at full size: extractors/real-*.safetensors.
 
 Usage: /usr/bin/python3 golden_pretrained.py FOLDER with the *.safetensors of ../shared/data/weights
-The weights are no part of the project: the files hold one embedding, gradients of the first and the last layer, and how far
-these move (`kinks`, relative) when the image changes by a millionth.
+The weights are no part of the project: the files hold one embedding, gradients of the first and the last layer, and the few
+biases that were moved for them (`off_kinks`).
 """
 
 import json
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import safetensors_file
-from golden_extractors import draw
+from golden_extractors import draw, off_kinks
 from golden_layers.pretrained import MobileNet, ShuffleNet, SqueezeNet
 
 STAGES = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
@@ -63,21 +63,15 @@ def main(folder):
             fill(module, read(os.path.join(folder, f"{file}.safetensors")))
         module = module.double().eval()
         x = torch.tensor(draw("images", (1, 3, size, size), -2, 2).astype(np.float64))
+        module.forward = module.embed
+        moved = off_kinks(module, x)
         output = module.embed(x)
         parameters = dict(module.named_parameters())
         weights = torch.tensor(draw("gradOutput", tuple(output.shape), -1, 1).astype(np.float64))
-        gradients = lambda output: torch.autograd.grad(output, [parameters[key] for key in grads], weights)
-        found = gradients(output)
-        # Activations that lie as close to the kink of a ReLU as float32 is accurate may come out on either side.
-        kinks = [0.0] * len(grads)
-        for seed in range(4):
-            noise = draw(f"noise{seed}", tuple(x.shape), -1e-6, 1e-6).astype(np.float64)
-            shifted = gradients(module.embed(x * (1 + torch.tensor(noise))))
-            apart = [float((a - b).abs().max() / a.abs().max()) for a, b in zip(found, shifted)]
-            kinks = [max(pair) for pair in zip(kinks, apart)]
+        found = torch.autograd.grad(output, [parameters[key] for key in grads], weights)
         tensors = {"output": output, **{f"grad.{key}": grad for key, grad in zip(grads, found)}}
         arrays = {key: value.detach().numpy().astype(np.float32) for key, value in tensors.items()}
-        safetensors_file.write(os.path.join(here, "extractors", f"real-{name}.safetensors"), arrays, {"size": str(size), "kinks": json.dumps(dict(zip(grads, kinks)))})
+        safetensors_file.write(os.path.join(here, "extractors", f"real-{name}.safetensors"), arrays, {"size": str(size), "moved": json.dumps(moved)})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Writes the PyTorch goldens beside this script; see README.md.
 
 Usage: /usr/bin/python3 make_goldens.py [FAMILY ...]
-A family is golden_ops.NAME, golden_layers.NAME, random, parity, optimisers, unsupervised or extractors; without any, all are written.
+A family is golden_ops.NAME, golden_layers.NAME, random, parity, optimisers, unsupervised, extractors or dexined; without any, all are written.
 """
 
 import sys
@@ -23,6 +23,7 @@ except ImportError as error:
         f"  What to do: apt install python3-torch, then run /usr/bin/python3 {sys.argv[0]}"
     )
 
+import golden_dexined
 import golden_extractors
 import golden_layers
 import golden_ops
@@ -188,6 +189,7 @@ def main():
     writers["optimisers"] = lambda: golden_optimisers.write(os.path.join(HERE, "optim"))
     writers["unsupervised"] = lambda: golden_unsupervised.write(os.path.join(HERE, "unsupervised"))
     writers["extractors"] = lambda: golden_extractors.write(os.path.join(HERE, "extractors"))
+    writers["dexined"] = lambda: golden_dexined.write(os.path.join(HERE, "extractors"))
     wanted = sys.argv[1:] or list(writers)
     unknown = [name for name in wanted if name not in writers]
     if unknown:

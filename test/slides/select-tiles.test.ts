@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { measureTile, type TileMeasure } from '../../src/slides/measure-tile.ts';
 import {
   type SelectOptions,
   type SelectorKind,
   selectedTiles,
   selectTiles,
 } from '../../src/slides/select-tiles.ts';
-import { planTiles } from '../../src/slides/tiling.ts';
+import { planTiles, readTile } from '../../src/slides/tiling.ts';
 import { expectError } from '../data/expect-error.ts';
 import { hashNoise, memorySlide, tissuePixel } from './pictures.ts';
 
@@ -85,6 +86,44 @@ describe('selectTiles', () => {
     await expect(selectTiles(slide(), plan, { ...options, signal })).rejects.toThrow('enough');
   });
 
+  it('takes measures from elsewhere, so many at once as asked for, in any order: the bits are the same', async () => {
+    for (const options of [
+      { selector: 'shannon', keep: { sigmas: 0.5 } },
+      { selector: 'otsu', tissue: 'sequoia', keep: { fraction: 0.5 } },
+      { tissue: 'sequoia' },
+    ] as const) {
+      const source = slide();
+      let under = 0;
+      let most = 0;
+      const elsewhere = await selectTiles(source, plan, {
+        ...options,
+        atOnce: 5,
+        measure: async (tile, question) => {
+          most = Math.max(most, ++under);
+          const answer = await measureTile(await readTile(source, plan, tile), question);
+          await new Promise((resolve) => setTimeout(resolve, (7 * tile.x) % 5));
+          under--;
+          return answer;
+        },
+      });
+      const { kept, scores, threshold } = await selectTiles(slide(), plan, options);
+      expect(elsewhere.kept).toEqual(kept);
+      expect([...elsewhere.scores, elsewhere.threshold]).toEqual([...scores, threshold]);
+      expect(most).toBe(5);
+    }
+  });
+
+  it('passes on what measuring throws, and asks for no more tiles', async () => {
+    let asked = 0;
+    const measure = async (): Promise<TileMeasure> => {
+      if (++asked === 3) throw new Error('a damaged tile');
+      return { kept: true, tissue: null, score: 1 };
+    };
+    const options = { selector: 'ig', keep: { fraction: 0.5 }, measure, atOnce: 4 } as const;
+    await expect(selectTiles(slide(), plan, options)).rejects.toThrow('a damaged tile');
+    expect(asked).toBeLessThanOrEqual(6);
+  });
+
   it('keeps nothing of a slide that gives no tiles', async () => {
     const none = planTiles(slide(), { mpp: 0.5, size: 512 });
     expect(none.tiles).toEqual([]);
@@ -97,7 +136,11 @@ describe('selectTiles', () => {
       [{ selector: 'shannon' }, /no rule/],
       [{ keep: { sigmas: 1 } }, /no selector/],
       [{ minTissue: 20 }, /least tissue is 20/],
-      [{ selector: JSON.parse('"dexined"') as SelectorKind, keep: { sigmas: 1 } }, /"dexined"/],
+      [{ atOnce: 0 }, /0 tiles at once/],
+      [
+        { selector: JSON.parse('"hog"') as SelectorKind, keep: { sigmas: 1 } },
+        /"hog" is not known/,
+      ],
     ];
     for (const [options, text] of bad) {
       await expectError(() => selectTiles(slide(), plan, options), 'selector', text);

@@ -1,8 +1,9 @@
-/** Published weights into an extractor: which names are whose, and what was left over. */
+/** Published weights into a network: which names are whose, and what was left over. */
 import { type Checkpoint, type CheckpointTensor, parseCheckpoint } from '../../data/checkpoint.ts';
 import { HistogradError } from '../../errors.ts';
+import type { Module } from '../../nn/module.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Extractor } from './extractor.ts';
+import type { Preprocessing } from './extractor.ts';
 import {
   EXTRACTOR_NAMES,
   EXTRACTORS,
@@ -11,22 +12,25 @@ import {
 } from './registry.ts';
 import type { Shapes } from './state.ts';
 
+/** A network that weights are published for: an extractor, or DexiNed. */
+type Published = Module & { readonly preprocessing: Preprocessing };
+
 export interface LoadOptions {
-  /** Refuse a file that lacks some of the extractor's values, or has others that are not known to be unneeded (true). */
+  /** Refuse a file that lacks some of the network's values, or has others that are not known to be unneeded (true). */
   readonly strict?: boolean;
   /**
    * What training scripts put before the names. Taken off, several times where need be, when the names fit the
-   * extractor better without; the first that fits best wins, so that a teacher comes before its student.
+   * network better without; the first that fits best wins, so that a teacher comes before its student.
    */
   readonly prefixes?: readonly string[];
   /** The file's name, for messages, where bytes are given. */
   readonly name?: string;
 }
 
-/** What became of a file's tensors; by the file's names, but `missing` by the extractor's. */
+/** What became of a file's tensors; by the file's names, but `missing` by the network's. */
 export interface LoadReport {
   readonly loaded: readonly string[];
-  /** Values of the extractor that the file does not have: they are as they were. */
+  /** Values of the network that the file does not have: they are as they were. */
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
   /** Not needed: classification heads, counts of batches, what follows from the sizes, and all outside of `prefix`. */
@@ -72,7 +76,7 @@ interface Fit {
 }
 
 /**
- * Overwrites an extractor's parameters and buffers with published weights: safetensors (F32, F16, BF16) or what
+ * Overwrites a network's parameters and buffers with published weights: safetensors (F32, F16, BF16) or what
  * torch.save wrote. Names of torchvision, timm and the original authors are understood (see `EXTRACTORS`). Either all
  * that fits is written, or, when this throws, nothing.
  *
@@ -81,7 +85,7 @@ interface Fit {
  *   over; and those of `parseCheckpoint`
  */
 export function loadWeights(
-  extractor: Extractor,
+  network: Published,
   source: Checkpoint | Uint8Array,
   options: LoadOptions = {},
 ): LoadReport {
@@ -89,10 +93,7 @@ export function loadWeights(
   const checkpoint =
     source instanceof Uint8Array ? parseCheckpoint(source, options.name ?? 'the weights') : source;
   const { name } = checkpoint;
-  const own = new Map<string, Tensor>([
-    ...extractor.namedParameters(),
-    ...extractor.namedBuffers(),
-  ]);
+  const own = new Map<string, Tensor>([...network.namedParameters(), ...network.namedBuffers()]);
   const named = new Map<string, Named>();
   for (const [key, { shape, values }] of checkpoint.tensors) named.set(key, { key, shape, values });
 
@@ -100,7 +101,7 @@ export function loadWeights(
     named,
     own,
     prefixes,
-    definitionsOf(own, extractor),
+    definitionsOf(own, network),
   );
   if (score === 0) throw mismatch(name, nothingFits(checkpoint, own), adviceOf(checkpoint.tensors));
   const reshaped = [...own].flatMap(([key, { shape }]) => {
@@ -111,7 +112,7 @@ export function loadWeights(
   });
   if (reshaped.length > 0) {
     const advice =
-      'Make the extractor with the sizes of the weights, or use the weights of this one.';
+      'Make the network with the sizes of the weights, or use the weights of this one.';
     throw mismatch(name, `shapes differ: ${some(reshaped, '; ')}`, advice);
   }
 
@@ -146,8 +147,8 @@ export function loadWeights(
   return { loaded: [...used], missing, unexpected, ignored, prefix };
 }
 
-/** The definitions whose names the extractor has, those with its preprocessing only where there are any. */
-function definitionsOf(own: Shapes, { preprocessing }: Extractor): ExtractorDefinition[] {
+/** The definitions of extractors whose names the network has, those with its preprocessing only where there are any. */
+function definitionsOf(own: Shapes, { preprocessing }: Published): ExtractorDefinition[] {
   const matching = EXTRACTOR_NAMES.map((name) => EXTRACTORS[name]).filter(({ matches }) =>
     matches(own),
   );
@@ -203,7 +204,7 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
 
 function nothingFits({ tensors }: Checkpoint, own: Shapes): string {
   const quoted = (keys: Iterable<string>) => some([...keys], ', ', 3);
-  return `none of its ${tensors.size} names (${quoted(tensors.keys())}) is one of the extractor's (${quoted(own.keys())})`;
+  return `none of its ${tensors.size} names (${quoted(tensors.keys())}) is one of the network's (${quoted(own.keys())})`;
 }
 
 /** Which network the weights are of, if one of ours. */
@@ -227,7 +228,7 @@ function some(items: readonly string[], separator = ', ', count = 10): string {
 function mismatch(name: string, problem: string, advice: string): HistogradError {
   return new HistogradError(
     'checkpoint-mismatch',
-    `${name} does not fit the extractor (${problem}).`,
+    `${name} does not fit the network (${problem}).`,
     advice,
   );
 }

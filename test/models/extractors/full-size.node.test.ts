@@ -1,34 +1,48 @@
-/** Extractors of published size at 224 pixels against PyTorch; UNI with one of its 24 blocks. */
-import { expect, it } from 'vitest';
+/**
+ * Every extractor in its published size, on an image of 224 pixels (SqueezeNet 227), against PyTorch from the same random
+ * state dict: the embedding, gradients of the first and the last layer, and the norms of all others.
+ */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Device } from '../../../src/gpu/device.ts';
 import { CTRANSPATH, CTransPath } from '../../../src/models/extractors/ctranspath.ts';
 import { DENSENET121, DenseNet } from '../../../src/models/extractors/densenet.ts';
-import {
-  RESNET34,
-  RESNET50,
-  ResNet,
-  type ResNetOptions,
-} from '../../../src/models/extractors/resnet.ts';
-import { ViT, type ViTOptions } from '../../../src/models/extractors/vit.ts';
+import { createExtractor } from '../../../src/models/extractors/registry.ts';
+import { RESNET34, RESNET50, ResNet } from '../../../src/models/extractors/resnet.ts';
 import { Generator } from '../../../src/tensor/random.ts';
-import { testDevice } from '../../device.ts';
-import { proveExtractor } from './prove-extractor.ts';
+import { extractorGolden, proveExtractor, publishedShapes } from './prove-extractor.ts';
 
-it('ResNet18 agrees with PyTorch', async () => {
-  const make = (...[init, options]: [ConstructorParameters<typeof ResNet>[0], ResNetOptions]) =>
-    new ResNet(init, options);
-  await proveExtractor(await testDevice(), 'full-resnet18', make);
+/** Not the one that tests share: its pool would keep the gigabytes of UNI for those that follow. */
+let device: Device;
+beforeAll(async () => {
+  device = await Device.open();
 });
+afterAll(() => device.close());
 
-it.each([
-  ['ViT-S/16', 'full-vit-s16'],
-  ['UNI of depth 1', 'full-uni-depth-1'],
-])('%s agrees with PyTorch', async (_, name) => {
-  const device = await testDevice();
-  await proveExtractor(device, name, (init, options: ViTOptions) => new ViT(init, options));
-});
+const NETWORKS = [
+  ['full-resnet18', 'resnet18'],
+  ['full-resnet34', 'resnet34'],
+  ['full-resnet50', 'resnet50'],
+  ['full-densenet121', 'densenet121'],
+  ['full-vit-s16', 'vit-s16'],
+  ['full-uni', 'uni'],
+  ['full-ctranspath', 'ctranspath'],
+  ['full-shufflenet', 'shufflenet'],
+  ['full-squeezenet', 'squeezenet'],
+  ['full-mobilenet', 'mobilenet'],
+  ['full-mobilenet-torchvision', 'mobilenet-torchvision'],
+] as const;
 
-it('the others have as many parameters as published', async () => {
-  const device = await testDevice();
+it.each(NETWORKS)(
+  '%s agrees with PyTorch',
+  async (golden, name) => {
+    const { found } = await extractorGolden(golden);
+    const state = publishedShapes(found.published);
+    await proveExtractor(device, golden, (init) => createExtractor(name, init, state));
+  },
+  300_000,
+);
+
+it('have as many parameters as published', () => {
   const init = { device, generator: new Generator(1) };
   // Those of torchvision's and timm's networks, less their classifiers of 1,000 classes.
   const published = [
