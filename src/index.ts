@@ -7,6 +7,7 @@
 export { Parameter } from './autograd/parameter.ts';
 export { backward, noGrad } from './autograd/tape.ts';
 export { type Checkpoint, type CheckpointTensor, parseCheckpoint } from './data/checkpoint.ts';
+export type { FeatureSettings } from './data/feature-settings.ts';
 export { type PatchFeatures, parseFeatures } from './data/features.ts';
 export { useH5Bytes } from './data/h5-tables.ts';
 export { type H5adOptions, readH5ad } from './data/h5ad.ts';
@@ -35,6 +36,7 @@ export {
   topGenes,
 } from './data/spots.ts';
 export { HistogradError } from './errors.ts';
+export { dexinedScore, openDexiNed } from './extraction/dexined-score.ts';
 export { type EmbeddedBatch, type EmbedOptions, embedTiles } from './extraction/embed-tiles.ts';
 export {
   type ExtractFeaturesOptions,
@@ -48,6 +50,7 @@ export { type Evaluation, evaluatePredictions } from './metrics/evaluate.ts';
 export { pearson } from './metrics/pearson.ts';
 export { type SectionScores, withinSections } from './metrics/within-section.ts';
 export { CONTRASTIVE, Contrastive, type ContrastiveOptions } from './models/contrastive.ts';
+export { DexiNed } from './models/dexined.ts';
 export { DIRECT_ABMIL, DirectAbmil, type DirectAbmilOptions } from './models/direct-abmil.ts';
 export {
   DIRECT_PATCH_LEVEL,
@@ -95,6 +98,11 @@ export {
 } from './models/model.ts';
 export { createModel, MODEL_KINDS, type ModelKind, modelDefaults } from './models/registry.ts';
 export { RIDGE, Ridge, type RidgeOptions } from './models/ridge.ts';
+export {
+  type FeaturePieces,
+  streamedBackward,
+  streamedPrediction,
+} from './models/streamed-abmil.ts';
 export {
   GELU,
   Hardsigmoid,
@@ -289,7 +297,7 @@ export type { BagSource } from './training/bag-source.ts';
 export { type CrossValidation, crossValidate } from './training/cross-validate.ts';
 export { TRAIN_DEFAULTS, type TrainOptions, type TrainTask } from './training/task.ts';
 export { type TrainResult, train } from './training/train.ts';
-export { parseModel, serializeModel } from './training/trained-model.ts';
+export { parseModel, requireFeatures, serializeModel } from './training/trained-model.ts';
 export { type KMeans, type KMeansOptions, kMeans } from './unsupervised/k-means.ts';
 export { type Nmf, type NmfOptions, nmf } from './unsupervised/nmf.ts';
 export { type DistanceMetric, pairwiseDistances } from './unsupervised/pairwise-distances.ts';

@@ -7,6 +7,7 @@ import { serializeSafetensors } from '../data/safetensors.ts';
 import { DEMO_COHORT, type SimulatedCohort, simulateCohort } from '../data/simulated-cohort.ts';
 import { TILE_STATISTICS, tileStatistics } from '../slides/tile-statistics.ts';
 import { adapterRequest } from './adapter-request.ts';
+import { commandName } from './command-name.ts';
 import { talk } from './progress.ts';
 import { runTraining } from './train.ts';
 import { checkTrainConfig } from './train-config.ts';
@@ -75,10 +76,11 @@ export async function demoCommand(flags: Readonly<Record<string, unknown>>): Pro
       },
     },
   );
+  const histograd = commandName();
   say(`
 With your own data (patch features of CLAM, UNI, ... and an expression table):
-  histograd train --features FEATURES_DIR --expression EXPRESSION.csv --model all --out runs/mine
-Every option: histograd train --help. What runs here: histograd doctor.`);
+  ${histograd} train --features FEATURES_DIR --expression EXPRESSION.csv --model all --out runs/mine
+Every option: ${histograd} train --help. What runs here: ${histograd} doctor.`);
 }
 
 /** Replaces what an earlier demonstration wrote, and nothing else. */

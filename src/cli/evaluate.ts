@@ -13,21 +13,23 @@ import { renderReport } from '../report/report.ts';
 import type { ReportData } from '../report/types.ts';
 import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
+import { environmentOf } from '../training/environment.ts';
+import { predictionLines } from '../training/prediction-lines.ts';
 import { openRunFolder, RUN_FILES } from '../training/run-folder.ts';
-import { predictionLines, type RunSummary, readRun, summarise } from '../training/run-results.ts';
+import { type RunSummary, readRun, summarise } from '../training/run-results.ts';
 import { TRAIN_DEFAULTS } from '../training/task.ts';
 import {
   parseModel,
   predictSlides,
-  requireWidth,
+  requireFeatures,
   type TrainedModel,
 } from '../training/trained-model.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
-import { environmentOf } from './environment.ts';
 import { talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
 import { cohortShape } from './train-config.ts';
+import { unknownFeatures } from './unknown-features.ts';
 
 const schema = z.strictObject({
   ...cohortShape,
@@ -89,7 +91,9 @@ async function evaluateModel(
     const cohort = await loadCohort({ ...options, transform, genes: trained.genes });
     for (const warning of cohort.warnings) warn(warning);
     const source = cohortSource(cohort.slides, options);
-    requireWidth(trained, source.width, options.features);
+    requireFeatures(trained, source, options.features);
+    const unknown = unknownFeatures(trained, source.settings);
+    if (unknown !== undefined) warn(unknown);
     warnOfSeen(cohort, trained, warn);
     const large = oversizeWarning(device, source, trained.options);
     if (large) warn(large);

@@ -1,15 +1,18 @@
 /** `histograd extract`: whole slides to one feature file each. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
-import { basename, extname, join } from 'node:path';
+import { join } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { z } from 'zod';
 import { parseCheckpoint } from '../data/checkpoint.ts';
+import { SETTINGS_FORMAT } from '../data/feature-settings.ts';
 import { writeError } from '../data/node/atomic-write.ts';
 import { readBytes } from '../data/node/read-file.ts';
+import { sweepTemporaryFiles } from '../data/node/temporary-files.ts';
 import { HistogradError } from '../errors.ts';
 import { type ExtractJob, extractSlide } from '../extraction/node/extract-slide.ts';
+import { findSlides } from '../extraction/node/find-slides.ts';
 import { createTilePool } from '../extraction/node/tile-pool.ts';
 import { Device } from '../gpu/device.ts';
 import type { Extractor } from '../models/extractors/extractor.ts';
@@ -21,14 +24,11 @@ import {
   inferExtractor,
 } from '../models/extractors/registry.ts';
 import { formatCount, formatDuration } from '../report/format.ts';
-import type { SelectOptions } from '../slides/select-tiles.ts';
-import type { KeepRule } from '../slides/selectors/keep.ts';
 import { Generator } from '../tensor/random.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 import { interruptible, type Talk, talk } from './progress.ts';
-
-const SLIDE_ENDINGS = ['.svs', '.tif', '.tiff', '.dcm', '.jpg', '.jpeg', '.png'];
+import { selectOptions, withDexiNed } from './select-options.ts';
 
 const schema = z.strictObject({
   out: z.string(),
@@ -41,7 +41,10 @@ const schema = z.strictObject({
   edge: z.enum(['drop', 'pad']).default('drop'),
   tissue: z.enum(['sequoia', 'otsu', 'none']).default('otsu'),
   minTissue: z.number().min(0).lt(1).optional(),
-  selector: z.enum(['none', 'shannon', 'ig', 'canny', 'dog', 'log', 'otsu']).default('none'),
+  selector: z
+    .enum(['none', 'shannon', 'ig', 'canny', 'dog', 'log', 'otsu', 'dexined'])
+    .default('none'),
+  dexinedWeights: z.string().optional(),
   keep: z.string().optional(),
   stain: z.enum(['none', 'macenko']).default('none'),
   batchSize: z.int().min(1).default(32),
@@ -59,15 +62,21 @@ export async function extractCommand(
 ): Promise<void> {
   const options = checkOptions(schema, flags, 'The command line');
   const out = talk(options);
-  const slides = await findSlides(paths);
-  const select = selectOptions(options);
+  const slides = await findSlides(paths, out.warn);
+  const choice = selectOptions(options);
   for (const folder of [options.out, options.preview]) {
     if (folder === undefined) continue;
     await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
       throw writeError(folder, cause);
     });
   }
+  const left = await sweepTemporaryFiles(options.out, (name) => /\.(h5|safetensors)$/.test(name));
+  if (left.length > 0) {
+    out.say(`Removed what a killed run left unfinished: ${left.join(', ')}`);
+  }
   const bytes = await readBytes(options.weights);
+  const { dexinedWeights } = options;
+  const dexined = dexinedWeights === undefined ? null : await readBytes(dexinedWeights);
   const device = await Device.open(options.adapter ? { adapter: options.adapter } : {});
   const threads = options.workers ?? Math.min(8, Math.max(1, os.availableParallelism() - 1));
   const worker = new URL('../tile-worker.js', import.meta.url);
@@ -87,23 +96,25 @@ export async function extractCommand(
         'Choose a smaller overlap, or larger tiles (--tile-size).',
       );
     }
+    const { select, said } = dexined
+      ? withDexiNed(device, choice, dexined, dexinedWeights!)
+      : { select: choice, said: choice };
     const normalise = options.stain === 'macenko';
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const { preprocessing } = extractor;
     const settings = {
+      format: SETTINGS_FORMAT,
       extractor: name,
       weights: sha256,
       tiling,
-      select,
+      select: said,
       stain: options.stain,
       preprocessing,
     };
-    const jobs: ExtractJob[] = [];
-    for (const [id, slide] of slides) {
-      // Another slide of the same name, from another folder, is not the one that is finished.
-      const { size: bytes } = await stat(slide);
-      jobs.push({
-        slide,
+    const jobs = slides.map(
+      ({ id, name, path, bytes }): NamedJob => ({
+        name,
+        slide: path,
         out: join(options.out, `${id}.${options.format}`),
         format: options.format,
         preview: options.preview ? join(options.preview, `${id}.svg`) : null,
@@ -112,9 +123,10 @@ export async function extractCommand(
         select,
         normalise,
         batch: options.batchSize,
-        settings: { ...settings, slide: { file: basename(slide), bytes } },
-      });
-    }
+        // Another slide of the same name, from another folder, is not the one that is finished.
+        settings: { ...settings, slide: { file: typeof path === 'string' ? name : id, bytes } },
+      }),
+    );
     out.say(
       `${formatCount(jobs.length, 'slide')} through ${name} (${extractor.width} features per tile) on ${device.adapter.name}`,
     );
@@ -144,16 +156,19 @@ async function openExtractor(
   return { extractor, name };
 }
 
+/** A job, and what people call its slide. */
+type NamedJob = ExtractJob & { readonly name: string };
+
 /** All slides in turn; one that fails does not keep the others from being done. */
 async function extractAll(
-  jobs: readonly ExtractJob[],
+  jobs: readonly NamedJob[],
   context: Parameters<typeof extractSlide>[1],
   { say, warn }: Talk,
   { quiet }: Options,
 ): Promise<void> {
   const failed: string[] = [];
   for (const [i, job] of jobs.entries()) {
-    const name = basename(job.slide);
+    const { name } = job;
     const progress = new TileProgress(`${i + 1}/${jobs.length} ${name}`, !quiet, say);
     const started = performance.now();
     try {
@@ -185,7 +200,8 @@ async function extractAll(
       // Neither the device nor a full disk will be better for the next slide.
       if (!(cause instanceof HistogradError) || FATAL.has(cause.code)) throw cause;
       failed.push(name);
-      warn(`${name}: ${cause.message}`);
+      // Most messages name the slide first.
+      warn(cause.message.startsWith(name) ? cause.message : `${name}: ${cause.message}`);
     }
   }
   if (failed.length > 0) {
@@ -258,92 +274,4 @@ class TileProgress {
   stop(): void {
     this.#bar?.stop();
   }
-}
-
-/** Slide files by id (the file's name without its ending), from files and folders. */
-async function findSlides(paths: readonly string[]): Promise<Map<string, string>> {
-  const files: string[] = [];
-  for (const path of paths) {
-    const info = await stat(path).catch(() => null);
-    if (!info) {
-      throw new HistogradError(
-        'no-file',
-        `${path} does not exist.`,
-        'Give slides, or folders of slides.',
-      );
-    }
-    if (!info.isDirectory()) files.push(path);
-    else {
-      const names = (await readdir(path)).filter(isSlideName).sort();
-      files.push(...names.map((name) => join(path, name)));
-    }
-  }
-  if (files.length === 0) {
-    throw new HistogradError(
-      'no-slides',
-      `No slides in ${paths.join(', ')}: expected files ending in ${SLIDE_ENDINGS.join(', ')}.`,
-      'Give slides, or folders of slides.',
-    );
-  }
-  const slides = new Map<string, string>();
-  for (const file of files) {
-    const id = basename(file, extname(file));
-    const other = slides.get(id);
-    if (other !== undefined) {
-      throw new HistogradError(
-        'duplicate-slide',
-        `${other} and ${file} would both become ${id}.`,
-        'Rename one of them, or extract them into different folders.',
-      );
-    }
-    slides.set(id, file);
-  }
-  return slides;
-}
-
-function isSlideName(name: string): boolean {
-  return !name.startsWith('.') && SLIDE_ENDINGS.includes(extname(name).toLowerCase());
-}
-
-/** What is wrong here is wrong for every slide: it is said before the weights are read. */
-function selectOptions({ tissue, minTissue, selector, keep }: Options): SelectOptions {
-  const problem =
-    minTissue !== undefined && tissue !== 'otsu'
-      ? `--min-tissue goes with --tissue otsu, and the rule is ${tissue}, which has its own`
-      : keep !== undefined && selector === 'none'
-        ? '--keep goes with a --selector, and there is none'
-        : keep === undefined && selector !== 'none'
-          ? `--selector ${selector} needs --keep, which says what scores to keep`
-          : undefined;
-  if (problem !== undefined) {
-    throw new HistogradError(
-      'usage',
-      `${problem}.`,
-      'For example: --tissue otsu --min-tissue 0.3 --selector shannon --keep sigmas:1',
-    );
-  }
-  const rule = keep === undefined ? {} : { keep: parseKeep(keep) };
-  return {
-    tissue,
-    ...(tissue === 'otsu' ? { minTissue: minTissue ?? 0.2 } : {}),
-    selector,
-    ...rule,
-  };
-}
-
-/** `sigmas:1`, `fraction:0.3`, `above:1.6e6` or `above-per-pixel:8`. */
-function parseKeep(text: string): KeepRule {
-  const [kind, value] = text.split(':');
-  const number = Number(value);
-  if (value !== undefined && value.trim() !== '' && Number.isFinite(number)) {
-    if (kind === 'sigmas') return { sigmas: number };
-    if (kind === 'fraction') return { fraction: number };
-    if (kind === 'above') return { above: number };
-    if (kind === 'above-per-pixel') return { abovePerPixel: number };
-  }
-  throw new HistogradError(
-    'usage',
-    `--keep ${text}: expected sigmas:X, fraction:X, above:X or above-per-pixel:X.`,
-    'For example: --selector shannon --keep sigmas:1',
-  );
 }

@@ -4,10 +4,11 @@ import { dirname, join } from 'node:path';
 import Papa from 'papaparse';
 import { z } from 'zod';
 import { selectGenes } from '../data/expression-table.ts';
-import type { PatchFeatures } from '../data/features.ts';
+import { sharedSettings } from '../data/feature-settings.ts';
+import type { FeatureOptions, PatchFeatures } from '../data/features.ts';
 import { writeError, writeFileAtomic } from '../data/node/atomic-write.ts';
 import { listFeatureFiles } from '../data/node/cohort.ts';
-import { readFeatures } from '../data/node/read-features.ts';
+import { type FeatureHeader, readFeatureShape, readFeatures } from '../data/node/read-features.ts';
 import { readBytes, readText } from '../data/node/read-file.ts';
 import { serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
@@ -17,12 +18,13 @@ import {
   parseModel,
   predictBag,
   predictPatches,
-  requireWidth,
+  requireFeatures,
   type TrainedModel,
 } from '../training/trained-model.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
+import { unknownFeatures } from './unknown-features.ts';
 
 const schema = z.strictObject({
   checkpoint: z.string(),
@@ -62,13 +64,13 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
     const trained = parseModel(device, bytes, checkpoint);
     const columns = await chosenColumns(options.genes, trained, checkpoint);
     const genes = columns.map((g) => trained.genes[g]!);
+    await checkFeatures(trained, files, options, warn);
     say(
       `${formatCount(files.length, 'slide')}, ${formatCount(genes.length, 'gene')}; on ${device.adapter.name}`,
     );
     const rows: string[] = [line(['slide', ...genes])];
     for (const { id, path } of files) {
       const bag = await readFeatures(path, options);
-      requireWidth(trained, bag.width, path);
       const prediction = await predictBag(device, trained, bag, id);
       if (prediction.patches) {
         warn(
@@ -88,6 +90,23 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
   }
   say(`Wrote ${out}${attention ? `, ${attention}/` : ''}${patches ? `, ${patches}/` : ''}`);
 }
+
+/** From the headers, before anything is written: features of the right kind, and of one kind. */
+async function checkFeatures(
+  trained: TrainedModel,
+  files: readonly { readonly path: string }[],
+  options: FeatureOptions,
+  warn: (text: string) => void,
+): Promise<void> {
+  const headers: SlideHeader[] = [];
+  for (const { path } of files) headers.push({ path, ...(await readFeatureShape(path, options)) });
+  for (const header of headers) requireFeatures(trained, header, header.path);
+  const { settings, warning } = sharedSettings(headers);
+  const unknown = warning ?? unknownFeatures(trained, settings);
+  if (unknown !== undefined) warn(unknown);
+}
+
+type SlideHeader = FeatureHeader & { readonly path: string };
 
 /** Indices of the genes asked for: a list with commas, or a file with one gene per line. */
 async function chosenColumns(

@@ -186,7 +186,10 @@ Options of the models, for --set (histograd train --model knn --set knn.k=50):
 
 function extract(): Command {
   return command('extract', 'features of whole slides: one file per slide, ready for train')
-    .argument('<slides...>', 'slides (.svs, .tif, .dcm, .jpg, .png), or folders of them')
+    .argument(
+      '<slides...>',
+      'slides (.svs, .tif, .dcm, .jpg, .png), or folders of them, with their subfolders',
+    )
     .requiredOption('--weights <file>', 'weights of the extractor: .safetensors, .pth, .pt or .bin')
     .requiredOption('--out <dir>', 'folder for the feature files')
     .option('--extractor <name>', 'which network the weights are for (default: found out)')
@@ -203,8 +206,9 @@ function extract(): Command {
     .option('--min-tissue <f>', 'least share of tissue in a tile (default: 0.2)', NUMBER)
     .option(
       '--selector <name>',
-      'score tiles by shannon, ig, canny, dog, log or otsu (default: none)',
+      'score tiles by shannon, ig, canny, dog, log, otsu or dexined (default: none)',
     )
+    .option('--dexined-weights <file>', 'weights of DexiNed, for --selector dexined')
     .option(
       '--keep <rule>',
       'which scores to keep: sigmas:X, fraction:X, above:X or above-per-pixel:X',
@@ -213,7 +217,7 @@ function extract(): Command {
     .option('--batch-size <n>', 'tiles per pass through the network (default: 32)', NUMBER)
     .option(
       '--workers <n>',
-      'threads that decode; 0 decodes in between (default: cores − 1)',
+      'threads that decode and score tiles; 0 does it in between (default: cores − 1)',
       NUMBER,
     )
     .option('--format <name>', "h5 (CLAM's layout) or safetensors (default: h5)")
@@ -223,8 +227,11 @@ function extract(): Command {
     .addHelpText(
       'after',
       `
-Finished slides are skipped, so that the same command goes on after an interruption. Networks: resnet18, resnet34, resnet50,
-densenet121, vit-s16, uni, ctranspath, shufflenet, squeezenet, mobilenet (the last two also in torchvision's form); the weights decide which.`,
+Finished slides are skipped, so that the same command goes on after an interruption.
+The .dcm files of one DICOM series (resolutions, label, overview) are one slide: it is named by its folder if it has one to itself, else by
+what its file names share (S1 of S1_0.dcm and S1_1.dcm), else by what is written on the glass (ContainerIdentifier).
+Networks: resnet18, resnet34, resnet50, densenet121, vit-s16, uni, ctranspath, shufflenet, squeezenet, mobilenet (the last two also in
+torchvision's form); the weights decide which.`,
     )
     .action(async (slides: string[], flags: Record<string, unknown>) => {
       const { extractCommand } = await import('./extract.ts');

@@ -13,6 +13,8 @@ export function unitOf(transform: ExpressionTransform): string {
 export function scoreTable({ models, genes, simulated }: RunSummary): string {
   const number = (value: number | null) => (value === null ? '-' : value.toFixed(3));
   const pam50 = models.some(({ scores }) => scores.pam50MeanPearson !== null);
+  // A model that came trained took no time here.
+  const trained = models.some(({ modelsTrained }) => modelsTrained > 0);
   const pooled = models.every(({ scores }) => scores.meanPearson === null);
   const rows = models.map(({ name, scores, seconds }) => [
     name,
@@ -20,11 +22,11 @@ export function scoreTable({ models, genes, simulated }: RunSummary): string {
     `${scores.genesAbove04} of ${genes}`,
     ...(pam50 ? [number(scores.pam50MeanPearson)] : []),
     formatSignificant(scores.mse),
-    formatDuration(seconds),
+    ...(trained ? [formatDuration(seconds)] : []),
   ]);
   if (simulated) {
-    const blank = pam50 ? ['', '', ''] : ['', ''];
-    rows.push(['Reachable (simulated)', number(simulated.reachableMeanPearson), '', ...blank]);
+    const first = ['Reachable (simulated)', number(simulated.reachableMeanPearson)];
+    rows.push([...first, ...(rows[0] ?? []).slice(2).map(() => '')]);
   }
   const head = [
     'Model',
@@ -32,7 +34,7 @@ export function scoreTable({ models, genes, simulated }: RunSummary): string {
     'r > 0.4',
     ...(pam50 ? ['PAM50'] : []),
     'MSE',
-    'Time',
+    ...(trained ? ['Training time'] : []),
   ];
   return table([head, ...rows]);
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { makeStBags } from '../data/node/st-bags.ts';
 import { formatCount } from '../report/format.ts';
 import { checkOptions } from './check-options.ts';
+import { commandName } from './command-name.ts';
 
 const schema = z.object({
   source: z.string(),
@@ -38,7 +39,7 @@ export async function stBagsCommand(flags: Readonly<Record<string, unknown>>): P
   const bySection = `--patient-pattern '^(.+)_x' --splits ${options.out}/splits-section.csv`;
   const severalPatients = summary.patientFolds.length > 0;
   say(`\nNext:
-  histograd train --features ${options.out}/features --expression ${options.out}/expression.csv \\
+  ${commandName()} train --features ${options.out}/features --expression ${options.out}/expression.csv \\
     ${severalPatients ? byPatient : bySection} \\
     --transform log2 --feature-scale zscore --model all --out runs/st`);
   if (severalPatients) {

@@ -14,15 +14,16 @@ import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { crossValidate } from '../training/cross-validate.ts';
 import { fingerprintData } from '../training/data-fingerprint.ts';
+import { environmentOf } from '../training/environment.ts';
 import {
   type GeneRegime,
   geneGroups,
   parseGeneRegimes,
   regimeTitle,
 } from '../training/gene-groups.ts';
+import { predictionLines } from '../training/prediction-lines.ts';
 import { openRunFolder } from '../training/run-folder.ts';
-import { predictionLines, type RunSummary, summarise } from '../training/run-results.ts';
-import { environmentOf } from './environment.ts';
+import { type RunSummary, summarise } from '../training/run-results.ts';
 import { interrupted, interruptible, RunProgress, type Talk, talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
 import { optionsOf, readTrainConfig, type TrainConfig, topGenes } from './train-config.ts';
@@ -91,6 +92,7 @@ export async function runTraining(
           regimes.length > 1 ? `${modelTitle(model)}, ${regimeTitle(regime)}` : modelTitle(model);
         let left = groups;
         let started = performance.now();
+        let fresh = false;
         const report = await crossValidate({
           device,
           source,
@@ -105,13 +107,17 @@ export async function runTraining(
           signal,
           onProgress: (news) =>
             progress.update(`${model} ${news.fold}${groups > 1 ? ` ${news.group}` : ''}`, news),
-          onGroup: (fold) => {
+          onGroup: (fold, _group, _result, before) => {
             progress.finish(steps.get(fold) ?? 0);
+            fresh ||= !before;
             if (--left > 0) return;
+            const time = formatDuration((performance.now() - started) / 1000);
+            progress.line(
+              `${title}, ${fold}: ${fresh ? `trained and tested in ${time}` : 'finished before'}`,
+            );
             left = groups;
-            const seconds = (performance.now() - started) / 1000;
             started = performance.now();
-            progress.line(`${title}, ${fold}: ${formatDuration(seconds)}`);
+            fresh = false;
           },
         });
         models.push({ ...report, name: title });

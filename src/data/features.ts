@@ -2,8 +2,9 @@
 import type { File as H5File } from 'h5wasm';
 import { HistogradError } from '../errors.ts';
 import { pickFeatureArray } from './feature-array.ts';
+import { type FeatureSettings, parseFeatureSettings, SETTINGS_KEY } from './feature-settings.ts';
 import { attempt, checkH5Opened, type H5Library } from './h5-rows.ts';
-import { findH5Features, readH5Array } from './hdf5.ts';
+import { findH5Features, h5Text, readH5Array } from './hdf5.ts';
 import { parseNpy } from './npy.ts';
 import { parseSafetensors } from './safetensors.ts';
 import { parseTorchShapes, parseTorchTensor } from './torch-tensor.ts';
@@ -18,6 +19,8 @@ export interface PatchFeatures {
   readonly width: number;
   /** [rows, 2]: each patch's x, y as the file gives them (CLAM: pixels at level 0; HE2RNA: column, row). */
   readonly coords?: Float32Array<ArrayBuffer>;
+  /** How they were made, in files of `histograd extract`. */
+  readonly settings?: FeatureSettings;
 }
 
 /** How to read a feature file. */
@@ -26,6 +29,8 @@ export interface FeatureOptions {
   readonly dataset?: string | undefined;
   /** HE2RNA's .npy layout: the first three columns are deep-zoom level, column and row, not features. */
   readonly coordsColumns?: boolean | undefined;
+  /** The format, where it does not follow from the file's name. */
+  readonly format?: FeatureFormat | undefined;
 }
 
 /** The formats by file ending. */
@@ -61,29 +66,25 @@ export function requireFeatureFormat(path: string): FeatureFormat {
 }
 
 /**
- * Reads a bag from the bytes of a file; the format follows from the ending of `name`. Runs in browsers too.
+ * Reads a bag from the bytes of a file; the format follows from the ending of `name` unless it is given. Runs in browsers too.
  *
  * @throws HistogradError the format's own (`bad-npy`, `bad-hdf5`, `bad-safetensors`, `bad-torch-file`,
- *   `unsupported-dtype`), `no-dataset` and `ambiguous-dataset`, and those of `toPatchFeatures`
+ *   `unsupported-dtype`), `no-dataset` and `ambiguous-dataset`, and those of `toPatchFeatures` and `parseFeatureSettings`
  */
 export async function parseFeatures(
   bytes: Uint8Array,
   name: string,
   options: FeatureOptions = {},
 ): Promise<PatchFeatures> {
-  switch (requireFeatureFormat(name)) {
+  switch (options.format ?? requireFeatureFormat(name)) {
     case 'npy':
       return toPatchFeatures(parseNpy(bytes, name), undefined, name, options);
     case 'safetensors': {
-      const { tensors } = parseSafetensors(bytes, name);
+      const { tensors, metadata } = parseSafetensors(bytes, name);
       const arrays = [...tensors].map(([key, { shape, data }]) => ({ name: key, shape, data }));
-      const coords = tensors.get('coords');
-      return toPatchFeatures(
-        pickFeatureArray(arrays, options.dataset, name),
-        coords,
-        name,
-        options,
-      );
+      const array = pickFeatureArray(arrays, options.dataset, name);
+      const bag = toPatchFeatures(array, tensors.get('coords'), name, options);
+      return { ...bag, ...settingsIn(metadata[SETTINGS_KEY], name) };
     }
     case 'pt': {
       const shapes = [...(parseTorchShapes(bytes, bytes.length, name) ?? [])];
@@ -123,10 +124,16 @@ export function readH5Features(
     featureShape(found.features.shape, name, options);
     const features = readH5Array(library, found.features, name);
     const coords = found.coords && readH5Array(library, found.coords, name);
-    return toPatchFeatures(features, coords, name, options);
+    const bag = toPatchFeatures(features, coords, name, options);
+    return { ...bag, ...settingsIn(h5Text(file, SETTINGS_KEY, name), name) };
   } finally {
     attempt(name, () => file.close());
   }
+}
+
+/** The settings that a file holds as text, as a field to be spread. */
+export function settingsIn(text: string | undefined, name: string): { settings?: FeatureSettings } {
+  return text === undefined ? {} : { settings: parseFeatureSettings(text, name) };
 }
 
 /**

@@ -77,6 +77,15 @@ export function readH5Array(
   return { shape: [...shape], data };
 }
 
+/** A text attribute of the file itself; undefined when there is none. Throws `bad-hdf5` when it is damaged. */
+export function h5Text(file: H5File, key: string, name: string): string | undefined {
+  return attempt(name, () => {
+    const { attrs } = file;
+    const value: unknown = Object.hasOwn(attrs, key) ? attrs[key]?.value : undefined;
+    return typeof value === 'string' ? value : undefined;
+  });
+}
+
 function listDatasets(file: H5File, wanted: string | undefined): NamedDataset[] {
   const names = file.keys();
   if (wanted !== undefined && !names.includes(wanted)) names.push(wanted);

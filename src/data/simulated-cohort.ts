@@ -39,6 +39,11 @@ export interface SimulatedCohort {
   reachableMean: number;
   /** The same correlation in the limit of many slides, from the noise's known variance. */
   expectedReachable: Float32Array;
+  /**
+   * A gene's noise-free signal in every tile of a slide; their mean is the slide's. Null for genes whose signal is not a mean over
+   * tiles.
+   */
+  tileSignal(slide: number, gene: number): Float32Array | null;
 }
 
 export interface SimulatedCohortOptions {
@@ -109,19 +114,27 @@ export function simulateCohort(options: SimulatedCohortOptions): SimulatedCohort
       signal: simulated.signal[slide]!,
     };
   });
-  const reachable = Float32Array.from(simulated.genes, (_, g) =>
-    correlation(
-      slides.map(({ signal }) => signal[g]!),
-      slides.map(({ expression }) => expression[g]!),
-    ),
-  );
+  const reachable = reachableScores(slides);
   return {
     slides,
     genes: simulated.genes,
     reachable,
     reachableMean: reachable.reduce((sum, value) => sum + value, 0) / genes,
     expectedReachable: simulated.reachable,
+    tileSignal: simulated.tileSignal,
   };
+}
+
+/** Per gene, the correlation over the given slides of the signal with what is observed; 0 for genes of noise only. */
+export function reachableScores(
+  slides: readonly Pick<SimulatedSlide, 'signal' | 'expression'>[],
+): Float32Array {
+  return Float32Array.from({ length: slides[0]?.signal.length ?? 0 }, (_, g) =>
+    correlation(
+      slides.map(({ signal }) => signal[g]!),
+      slides.map(({ expression }) => expression[g]!),
+    ),
+  );
 }
 
 /** Pearson correlation; 0 when either side is constant. */

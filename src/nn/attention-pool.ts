@@ -27,7 +27,7 @@ export class AttentionPool extends Module {
   readonly dropU: Dropout;
 
   constructor(init: Init, { inputs, hidden, gated, dropout }: AttentionPoolOptions) {
-    super();
+    super(init);
     this.V = new Linear(init, inputs, hidden);
     this.U = gated ? new Linear(init, inputs, hidden) : null;
     this.w = new Linear(init, hidden, 1);
@@ -37,9 +37,14 @@ export class AttentionPool extends Module {
 
   /** h [total, inputs] to z [B, inputs] and the weights [total, 1]. */
   forward(h: Tensor, segments: Segments): { pooled: Tensor; attention: Tensor } {
+    const attention = segmentSoftmax(this.scores(h), segments);
+    return { pooled: segmentWeightedSum(h, attention, segments), attention };
+  }
+
+  /** h [total, inputs] to aₙ [total, 1], before the softmax. */
+  scores(h: Tensor): Tensor {
     const value = this.dropV.forward(tanh(this.V.forward(h)));
     const gated = this.U ? mul(value, this.dropU.forward(sigmoid(this.U.forward(h)))) : value;
-    const attention = segmentSoftmax(this.w.forward(gated), segments);
-    return { pooled: segmentWeightedSum(h, attention, segments), attention };
+    return this.w.forward(gated);
   }
 }

@@ -7,7 +7,7 @@ import type { AttentionOptions, PackedAttentionOptions } from '../ops/attention-
 import { reshape, slice } from '../ops/layout.ts';
 import { linear } from '../ops/matmul.ts';
 import { inLayer } from '../ops/op.ts';
-import { type Generator, normal, uniform } from '../tensor/random.ts';
+import { dropping, type Generator, normal, uniform } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { type Init, Linear } from './layers.ts';
 import { Module } from './module.ts';
@@ -73,10 +73,10 @@ export class MultiheadAttention extends Module {
   ): Tensor {
     return inLayer(this.layerName, () => {
       const heads = this.numHeads;
-      const dropping = this.training && this.dropout > 0;
+      const drops = this.training && this.dropout > 0;
       const all: AttentionOptions = {
         ...options,
-        ...(dropping ? { dropout: { ...this.#generator.next(), p: this.dropout } } : {}),
+        ...(drops ? { dropout: dropping(this.#generator.next(), this.dropout) } : {}),
       };
       const { in_proj_weight: weight, in_proj_bias: bias } = this;
       if (key === query && value === query) {

@@ -23,14 +23,15 @@ abstract class BatchNorm extends Module {
   readonly #ranks: readonly number[];
 
   constructor(
-    { device }: Init,
+    init: Init,
     [name, expected]: readonly [string, readonly number[]],
     features: number,
     eps: number,
     momentum: number,
     affine: boolean,
   ) {
-    super();
+    super(init);
+    const { device } = init;
     const ones = () => Tensor.from(device, new Float32Array(features).fill(1));
     this.weight = affine ? Parameter.of(ones()) : null;
     this.bias = affine ? Parameter.of(Tensor.zeros(device, [features])) : null;

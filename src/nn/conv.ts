@@ -35,7 +35,7 @@ export class Conv2d extends Module {
     kernel: PairLike,
     { bias = true, ...options }: Conv2dLayerOptions = {},
   ) {
-    super();
+    super(init);
     const groups = options.groups ?? 1;
     checkGroups('Conv2d', groups, inputs, outputs);
     const shape = [outputs, inputs / groups, ...pair(kernel)];
@@ -69,7 +69,7 @@ export class ConvTranspose2d extends Module {
     kernel: PairLike,
     { bias = true, ...options }: ConvTranspose2dLayerOptions = {},
   ) {
-    super();
+    super(init);
     const groups = options.groups ?? 1;
     checkGroups('ConvTranspose2d', groups, inputs, outputs);
     const shape = [inputs, outputs / groups, ...pair(kernel)];

@@ -10,8 +10,9 @@ export class DropPath extends Module {
   readonly p: number;
   readonly #generator: Generator;
 
-  constructor({ generator }: Init, p: number) {
-    super();
+  constructor(init: Init, p: number) {
+    super(init);
+    const { generator } = init;
     this.p = p;
     this.#generator = generator;
   }

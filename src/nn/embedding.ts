@@ -14,13 +14,9 @@ export class Embedding extends Module {
   readonly paddingIdx: number | null;
 
   /** @param paddingIdx a row that is zero at first and never trained */
-  constructor(
-    { device, generator }: Init,
-    count: number,
-    width: number,
-    paddingIdx: number | null = null,
-  ) {
-    super();
+  constructor(init: Init, count: number, width: number, paddingIdx: number | null = null) {
+    super(init);
+    const { device, generator } = init;
     const valid = paddingIdx === null || (Number.isInteger(paddingIdx) && paddingIdx >= 0);
     if (!valid || (paddingIdx ?? 0) >= count) {
       throw new HistogradError(

@@ -23,8 +23,9 @@ export class SageConv extends Module {
   readonly weight: Parameter;
   readonly concatSelf: boolean;
 
-  constructor({ device, generator }: Init, inputs: number, outputs: number, concatSelf = false) {
-    super();
+  constructor(init: Init, inputs: number, outputs: number, concatSelf = false) {
+    super(init);
+    const { device, generator } = init;
     const width = concatSelf ? 2 * inputs : inputs;
     const bound = Math.sqrt(6 / (width + outputs));
     this.weight = Parameter.of(uniform(device, [outputs, width], generator.next(), -bound, bound));

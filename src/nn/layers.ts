@@ -20,8 +20,9 @@ export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
-  constructor({ device, generator }: Init, inputs: number, outputs: number, bias = true) {
-    super();
+  constructor(init: Init, inputs: number, outputs: number, bias = true) {
+    super(init);
+    const { device, generator } = init;
     const bound = 1 / Math.sqrt(inputs);
     this.weight = Parameter.of(uniform(device, [outputs, inputs], generator.next(), -bound, bound));
     this.bias = bias
@@ -40,8 +41,9 @@ export class LayerNorm extends Module {
   readonly bias: Parameter;
   readonly eps: number;
 
-  constructor({ device }: Init, width: number, eps = 1e-5) {
-    super();
+  constructor(init: Init, width: number, eps = 1e-5) {
+    super(init);
+    const { device } = init;
     this.weight = Parameter.of(Tensor.from(device, new Float32Array(width).fill(1)));
     this.bias = Parameter.of(Tensor.zeros(device, [width]));
     this.eps = eps;
@@ -57,8 +59,9 @@ export class Dropout extends Module {
   readonly p: number;
   readonly #generator: Generator;
 
-  constructor({ generator }: Init, p: number) {
-    super();
+  constructor(init: Init, p: number) {
+    super(init);
+    const { generator } = init;
     this.p = p;
     this.#generator = generator;
   }

@@ -68,7 +68,7 @@ export class LSTMCell extends Module {
   readonly hidden: number;
 
   constructor(init: Init, inputs: number, hidden: number, bias = true) {
-    super();
+    super(init);
     const weights = drawWeights(init, inputs, hidden, bias);
     this.weight_ih = weights.weightIh;
     this.weight_hh = weights.weightHh;
@@ -115,7 +115,7 @@ export class LSTM extends Module {
   readonly #layers: readonly Weights[];
 
   constructor(init: Init, inputs: number, hidden: number, options: LSTMOptions = {}) {
-    super();
+    super(init);
     const { numLayers = 1, bias = true, batchFirst = false } = options;
     this.inputs = inputs;
     this.hidden = hidden;

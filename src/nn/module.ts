@@ -1,6 +1,7 @@
 import { Parameter } from '../autograd/parameter.ts';
 import { HistogradError } from '../errors.ts';
 import { Tensor, type TensorData } from '../tensor/tensor.ts';
+import type { Init } from './layers.ts';
 
 /** Values of a state dict as they come from a file. */
 export interface StateTensor {
@@ -17,6 +18,11 @@ export abstract class Module {
   training = true;
   /** Path from the root module, once `namedModules` was called on it; used in messages. */
   layerName = '';
+
+  /** @param init given by layers that make parameters or draw numbers: it is checked */
+  constructor(...init: readonly [Init?]) {
+    if (init.length > 0) requireInit(init[0], new.target.name);
+  }
 
   train(on = true): this {
     for (const [, module] of this.namedModules()) module.training = on;
@@ -106,6 +112,17 @@ export abstract class Module {
       if (value instanceof Module || value instanceof Tensor) value.dispose();
     }
   }
+}
+
+/** A call as in PyTorch, without the device, would fail somewhere inside the layer. */
+function requireInit(init: unknown, layer: string): void {
+  if (typeof init === 'object' && init !== null && 'device' in init && 'generator' in init) return;
+  const found = init instanceof Object ? `{ ${Object.keys(init).join(', ')} }` : String(init);
+  throw new HistogradError(
+    'option',
+    `${layer}: expected { device, generator } as its first argument, found ${found}.`,
+    `For example: new ${layer}({ device, generator: new Generator(0) }, …), with the device from Device.open().`,
+  );
 }
 
 function join(prefix: string, name: string): string {

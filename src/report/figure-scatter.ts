@@ -68,7 +68,9 @@ export function scatterFigure(
   if (chosen.length === 0) return undefined;
   const folds = scored.model.folds.map((fold) => fold.name);
   const colours = folds.map((_, i) => seriesStyle(i).colour);
-  const unit = expressionUnit ? `, ${shorten(expressionUnit)}` : '';
+  const unit = shorten(expressionUnit ?? 'expression');
+  // `expression` and `log2(1 + expression)` say already what they are.
+  const axis = unit.includes('expression') ? unit : `expression, ${unit}`;
   const slides = scored.evaluation.folds.reduce((n, fold) => n + fold.slides, 0);
   const every = Math.ceil(slides / MAX_DOTS);
   let drawn = 0;
@@ -85,14 +87,14 @@ export function scatterFigure(
       marginTop: 10,
       marginRight: 14,
       x: {
-        label: `Observed expression${unit}`,
+        label: `Observed ${axis}`,
         labelAnchor: 'center',
         labelArrow: 'none',
         nice: true,
         ticks: 5,
       },
       y: {
-        label: `Predicted expression${unit}`,
+        label: `Predicted ${axis}`,
         labelAnchor: 'center',
         labelArrow: 'none',
         nice: true,

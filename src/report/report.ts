@@ -17,6 +17,7 @@ import {
   onlyPooled,
   pam50Table,
   topGenesTable,
+  trainedHere,
 } from './tables.ts';
 import type { ReportData, ScoredModel } from './types.ts';
 
@@ -266,13 +267,14 @@ function cost(
   models: readonly ScoredModel[],
   reachable: number | undefined,
   { figure, table }: Numbering,
-): Html {
+): Html | undefined {
+  if (!trainedHere(models)) return undefined;
   const drawn = costFigure(document, models, reachable);
   return html`<h2>Cost</h2>
 ${table(
   costTable(models, data.genes.length),
   html`Cost of each model and way of splitting genes over models.`,
-  html`Models trained counts every fold and gene chunk; training time is their sum.`,
+  html`Models trained counts every fold and gene chunk; training time is their sum, with validation, without predicting the test slides.`,
 )}
 ${
   drawn &&

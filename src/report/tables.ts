@@ -93,7 +93,8 @@ export function headlineTable(models: readonly ScoredModel[], reachable: number 
       heading: html`Parameters per model`,
       cell: ({ model }) => formatCompact(model.parameters),
     },
-    { heading: html`Training time`, cell: ({ model }) => formatDuration(model.seconds) },
+    // A model that came trained took no time here.
+    ...(trainedHere(models) ? [trainingTime] : []),
   ];
   const empty = columns.slice(1).map(() => html`<td></td>`);
   const foot =
@@ -119,15 +120,25 @@ function significantGenes({ pearson, q }: ScoredModel['evaluation']['pooled']): 
   return q.reduce((count, value, g) => (value < FDR && pearson[g]! > 0 ? count + 1 : count), 0);
 }
 
+/** False where models were only evaluated. */
+export function trainedHere(models: readonly ScoredModel[]): boolean {
+  return models.some(({ model }) => model.modelsTrained > 0);
+}
+
+const trainingTime: Column = {
+  heading: html`Training time`,
+  cell: ({ model }) => formatDuration(model.seconds),
+};
+
 /** Cost of each model under its gene regime. */
 export function costTable(models: readonly ScoredModel[], genes: number): Html {
   return modelTable(models, ({ model }) => model.name, [
     { heading: html`Genes per model`, cell: ({ model }) => model.regime },
     { heading: html`Models trained`, cell: ({ model }) => formatInteger(model.modelsTrained) },
     { heading: html`Parameters per model`, cell: ({ model }) => formatCompact(model.parameters) },
-    { heading: html`Training time`, cell: ({ model }) => formatDuration(model.seconds) },
+    trainingTime,
     {
-      heading: html`<span class="nowrap">Time per</span> gene`,
+      heading: html`<span class="nowrap">Training time</span> per gene`,
       cell: ({ model }) => formatDuration(model.seconds / genes),
     },
     { heading: html`Peak GPU memory`, cell: ({ model }) => formatBytes(model.peakBytes) },

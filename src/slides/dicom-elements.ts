@@ -52,10 +52,14 @@ interface Element {
   readonly length: number;
 }
 
-/** @param wanted whether an element is kept, given what has been kept before it */
+/**
+ * @param wanted whether an element is kept, given what has been kept before it
+ * @param last nothing behind this tag is looked at (elements are in the order of their tags); the pixels' place is then unknown
+ */
 export async function walkDicom(
   source: ByteSource,
   wanted: (tag: number, keptText: (tag: number) => string) => boolean,
+  last = PIXEL_DATA,
 ): Promise<DicomLayout> {
   const cursor = new Cursor(source);
   cursor.position = META_START;
@@ -68,7 +72,7 @@ export async function walkDicom(
     if (start >= source.size) throw damagedSlide(source.name, 'it is a DICOM file without pixels');
     const meta = (await cursor.peekGroup()) === 2;
     const element = await readElement(cursor, !meta && transferSyntax === IMPLICIT);
-    if (element.tag === PIXEL_DATA) {
+    if (element.tag === PIXEL_DATA || element.tag > last) {
       const pixelBytes = element.length === UNDEFINED ? null : element.length;
       const header = await join(source, [...kept.values()]);
       return { header, transferSyntax, pixelStart: cursor.position, pixelBytes };

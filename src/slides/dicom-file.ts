@@ -1,7 +1,16 @@
 /** One file of a DICOM whole-slide image: what it holds, and where its frames lie. */
 import { type ByteSource, readBytes } from './byte-source.ts';
+import {
+  type Dataset,
+  isDataset,
+  itemOf,
+  numberOf,
+  parseDataset,
+  textOf,
+  valuesOf,
+} from './dicom-dataset.ts';
 import { type DicomLayout, walkDicom } from './dicom-elements.ts';
-import { damagedSlide, orDamaged, unsupportedSlide } from './slide-errors.ts';
+import { damagedSlide, unsupportedSlide } from './slide-errors.ts';
 import { plausibleMpp, plausiblePower } from './slide-scale.ts';
 
 export interface DicomFile {
@@ -27,9 +36,6 @@ export interface DicomFile {
   /** A frame's bytes, encoded as they lie in the file. */
   readFrame(frame: number): Promise<Uint8Array>;
 }
-
-/** Elements by tag, as dcmjs names them. */
-type Dataset = Readonly<Record<string, unknown>>;
 
 const DIMENSION_ORGANIZATION = 0x00209311;
 const PER_FRAME = 0x52009230;
@@ -63,11 +69,7 @@ export async function readDicomFile(source: ByteSource): Promise<DicomFile> {
     // Frames in the order of the grid need no positions, and those may be tens of megabytes.
     tag === PER_FRAME ? text(DIMENSION_ORGANIZATION).includes('TILED_SPARSE') : WANTED.has(tag),
   );
-  const { default: dcmjs } = await import('dcmjs');
-  dcmjs.log.getLogger('validation.dcmjs').setLevel('silent', false);
-  const data = await orDamaged(name, 'its DICOM elements cannot be parsed', () =>
-    dcmjs.data.DicomMessage.readFile(layout.header),
-  ).then(({ dict }) => dict);
+  const data = await parseDataset(name, layout.header);
 
   const whole = (tag: string, what: string, missing?: number, most = 2 ** 31): number => {
     const value = numberOf(data, tag) ?? missing;
@@ -260,28 +262,4 @@ async function readItem(source: ByteSource, at: number, what: string) {
   if (tag !== ITEM || at + 8 + length > source.size)
     throw damagedSlide(source.name, `${what} does not lie at byte ${at}`);
   return { start: at + 8, length, end: at + 8 + length };
-}
-
-function isDataset(value: unknown): value is Dataset {
-  return typeof value === 'object' && value !== null;
-}
-
-function valuesOf(data: Dataset | undefined, tag: string): readonly unknown[] {
-  const element = data?.[tag];
-  const values = isDataset(element) ? element.Value : undefined;
-  return Array.isArray(values) ? values : [];
-}
-
-function itemOf(data: Dataset, tag: string): Dataset | undefined {
-  return valuesOf(data, tag).find(isDataset);
-}
-
-function numberOf(data: Dataset, tag: string): number | undefined {
-  const value = valuesOf(data, tag)[0];
-  return typeof value === 'number' || typeof value === 'string' ? Number(value) : undefined;
-}
-
-function textOf(data: Dataset, tag: string): string | undefined {
-  const value = valuesOf(data, tag)[0];
-  return typeof value === 'string' ? value : undefined;
 }

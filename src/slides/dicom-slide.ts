@@ -2,6 +2,7 @@
 import type { ByteSource } from './byte-source.ts';
 import { type DicomFile, readDicomFile } from './dicom-file.ts';
 import { runsDownColumns } from './dicom-order.ts';
+import { showsTissue } from './dicom-series.ts';
 import { decodeJpeg, greyToRgb } from './jpeg.ts';
 import { decodeJpeg2000, ycbcrToRgb } from './jpeg2000.ts';
 import type { RgbImage, Slide, SlideLevel } from './slide.ts';
@@ -21,7 +22,6 @@ const CODECS: Readonly<Record<string, 'native' | 'jpeg' | 'jpeg2000'>> = {
 type Place = DicomFile['frameOf'];
 
 const MAX_FRAME_PIXELS = 2 ** 25;
-const NOT_TISSUE = ['LABEL', 'OVERVIEW', 'LOCALIZER', 'THUMBNAIL'];
 
 export async function openDicomSlide(
   sources: readonly ByteSource[],
@@ -71,7 +71,7 @@ export async function openDicomSlide(
 /** The files that show tissue, largest first. */
 function chooseLevels(files: readonly DicomFile[]): DicomFile[] {
   const tissue = files
-    .filter(({ imageType }) => !imageType.some((value) => NOT_TISSUE.includes(value)))
+    .filter(({ imageType }) => showsTissue(imageType))
     .sort((a, b) => b.width * b.height - a.width * a.height);
   const base = tissue[0];
   if (!base) {

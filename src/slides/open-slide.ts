@@ -72,10 +72,19 @@ async function openByContent(sources: readonly ByteSource[], cacheBytes: number)
     return openTiffSlide(source, cacheBytes);
   if (starts('\xff\xd8\xff')) return openImageSlide(source, 'jpeg');
   if (starts('\x89PNG\r\n\x1a\n')) return openImageSlide(source, 'png');
-  throw unsupportedSlide(
-    source.name,
-    source.size === 0 ? 'it is empty' : 'it is not TIFF, SVS, OME-TIFF, DICOM, JPEG or PNG',
-  );
+  if (isText(head)) {
+    throw new HistogradError(
+      'slide-unsupported',
+      `${source.name}: it is ${source.size === 0 ? 'empty' : 'text'}, not a TIFF (as .svs files are), DICOM, JPEG or PNG file.`,
+      'Check that this is the slide itself: links, notes and failed downloads sometimes bear its name. Copy it again from where it came from.',
+    );
+  }
+  throw unsupportedSlide(source.name, 'it is not TIFF, SVS, OME-TIFF, DICOM, JPEG or PNG');
+}
+
+/** Printable letters and line ends alone; an empty file too. */
+function isText(head: Uint8Array): boolean {
+  return head.every((byte) => byte >= 32 || (byte >= 9 && byte <= 13));
 }
 
 function fileName(data: Blob | Uint8Array): string {

@@ -48,7 +48,26 @@ function blurLines(
     padded.fill(from[start]!, 0, radius);
     for (let i = 0; i < length; i++) padded[radius + i] = from[start + i * step]!;
     padded.fill(from[start + (length - 1) * step]!, radius + length);
-    for (let i = 0; i < length; i++) {
+    let i = 0;
+    // Four pixels at a time: their sums do not wait for each other. Each is added up in the same order as alone.
+    for (; i + 3 < length; i += 4) {
+      let first = 0;
+      let second = 0;
+      let third = 0;
+      let fourth = 0;
+      for (let k = 0; k < kernel.length; k++) {
+        const weight = kernel[k]!;
+        first += weight * padded[i + k]!;
+        second += weight * padded[i + k + 1]!;
+        third += weight * padded[i + k + 2]!;
+        fourth += weight * padded[i + k + 3]!;
+      }
+      to[start + i * step] = first;
+      to[start + (i + 1) * step] = second;
+      to[start + (i + 2) * step] = third;
+      to[start + (i + 3) * step] = fourth;
+    }
+    for (; i < length; i++) {
       let sum = 0;
       for (let k = 0; k < kernel.length; k++) sum += kernel[k]! * padded[i + k]!;
       to[start + i * step] = sum;
@@ -124,7 +143,8 @@ export function localMaxima(
 
 /** Areas in pixels of the 4-connected regions of pixels above `threshold`, in scan order. */
 export function regionAreas(plane: Float32Array, width: number, threshold: number): number[] {
-  const open = Uint8Array.from(plane, (value) => (value > threshold ? 1 : 0));
+  const open = new Uint8Array(plane.length);
+  for (let i = 0; i < open.length; i++) open[i] = plane[i]! > threshold ? 1 : 0;
   const stack = new Int32Array(plane.length);
   const areas: number[] = [];
   for (let start = 0; start < open.length; start++) {

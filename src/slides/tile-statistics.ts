@@ -151,8 +151,8 @@ function describeStains(planes: StainPlanes, emit: Emit): void {
     ['residual', residual],
   ] as const) {
     const counts = new Float64Array(DENSITY_BINS);
-    for (const value of plane) {
-      const bin = Math.round((value - LOWEST_DENSITY) / DENSITY_STEP);
+    for (let i = 0; i < plane.length; i++) {
+      const bin = Math.round((plane[i]! - LOWEST_DENSITY) / DENSITY_STEP);
       const inside = Math.min(Math.max(bin, 0), DENSITY_BINS - 1);
       counts[inside] = counts[inside]! + 1;
     }
@@ -190,15 +190,16 @@ function describeTexture(
     const gradient = gradientStatistics(blurred, height, width);
     emit(`${name}_gradient${scale}_mean`, gradient.mean);
     emit(`${name}_gradient${scale}_std`, gradient.std);
-    const previous = finer;
-    const band = blurred.map((value, i) => previous[i]! - value);
-    finer = blurred;
+    const band = new Float32Array(blurred.length);
     let squares = 0;
     let cubes = 0;
-    for (const value of band) {
+    for (let i = 0; i < band.length; i++) {
+      band[i] = finer[i]! - blurred[i]!;
+      const value = band[i]!;
       squares += value * value;
       cubes += value * value * value;
     }
+    finer = blurred;
     const rms = Math.sqrt(squares / band.length);
     // The floor, far below any tissue's contrast, keeps a blank tile finite.
     emit(`${name}_band${scale}_log_rms`, Math.log(rms + 1e-3));
@@ -273,7 +274,8 @@ function describeCounts(counts: Float64Array) {
 function meanAndSquares(plane: Float32Array): { mean: number; squares: number } {
   let sum = 0;
   let squares = 0;
-  for (const value of plane) {
+  for (let i = 0; i < plane.length; i++) {
+    const value = plane[i]!;
     sum += value;
     squares += value * value;
   }

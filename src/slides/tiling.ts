@@ -176,7 +176,7 @@ export async function readTile(
  * @param size the picture's side in pixels
  */
 export function levelFor(
-  slide: Slide,
+  slide: Pick<Slide, 'levels'>,
   zoom: number,
   size: number,
 ): { level: number; factor: number } {

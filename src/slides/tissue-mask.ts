@@ -58,7 +58,10 @@ export interface TissueMask {
  * from the smallest level with at least half that side, in strips, so that a slide of any size is
  * read in bounded memory.
  */
-export async function readOverview(slide: Slide, maxSide = LARGEST_OVERVIEW): Promise<Overview> {
+export async function readOverview(
+  slide: Pick<Slide, 'levels' | 'readRegion'>,
+  maxSide = LARGEST_OVERVIEW,
+): Promise<Overview> {
   if (!Number.isInteger(maxSide) || maxSide < 16 || maxSide > 4096) {
     throw new HistogradError(
       'overview-size',

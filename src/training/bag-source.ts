@@ -1,4 +1,5 @@
 /** Where training gets its bags from, and how they come to the GPU. */
+import type { FeatureSettings } from '../data/feature-settings.ts';
 import type { PackedBags } from '../data/packed-bags.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Bags } from '../models/model.ts';
@@ -22,6 +23,8 @@ export interface BagSource {
   }[];
   /** Width d of a patch feature. */
   readonly width: number;
+  /** How the features were made, where that is known: it is kept in the models trained on them. */
+  readonly settings?: FeatureSettings | undefined;
   /**
    * The batches that `order` lists, each a list of slide indices; all patches without `sample`. Values must be finite,
    * which the feature readers check.

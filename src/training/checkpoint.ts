@@ -4,6 +4,7 @@ import {
   type SafetensorInput,
   serializeSafetensors,
 } from '../data/safetensors.ts';
+import { parseSafetensorsHeader } from '../data/safetensors-header.ts';
 import { HistogradError } from '../errors.ts';
 import type { ExpressionModel } from '../models/model.ts';
 import type { StateTensor } from '../nn/module.ts';
@@ -120,6 +121,12 @@ export function restoreCheckpoint(state: TrainingState, bytes: Uint8Array, name:
   state.best = best.size > 0 ? best : null;
   state.scales = readScales(tensors);
   state.progress = { ...newProgress(), ...JSON.parse(metadata.progress ?? '{}') };
+}
+
+/** How far the training of a checkpoint had come; errors as `parseSafetensors`. */
+export function checkpointProgress(bytes: Uint8Array, name: string): Progress {
+  const { metadata } = parseSafetensorsHeader(bytes, bytes.length, name);
+  return { ...newProgress(), ...JSON.parse(metadata.progress ?? '{}') };
 }
 
 export type TaskIdentity = Readonly<Record<string, unknown>>;

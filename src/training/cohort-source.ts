@@ -1,5 +1,5 @@
 /** The bags of a cohort on disk, with the first of them kept in memory up to a budget. */
-
+import { sharedSettings } from '../data/feature-settings.ts';
 import type { FeatureOptions, PatchFeatures } from '../data/features.ts';
 import { streamBags } from '../data/node/bag-stream.ts';
 import type { CohortSlide } from '../data/node/cohort.ts';
@@ -11,7 +11,7 @@ const CACHE_BYTES = 512 * 2 ** 20;
 
 /**
  * @param cacheBytes features kept in memory at most
- * @throws on reading: those of `streamBags`
+ * @throws HistogradError `mixed-features` when the slides' features were made in different ways; on reading: those of `streamBags`
  */
 export function cohortSource(
   slides: readonly CohortSlide[],
@@ -33,9 +33,10 @@ export function cohortSource(
   return {
     slides,
     width: slides[0]?.width ?? 0,
+    settings: sharedSettings(slides).settings,
     batches: (order, sample) =>
+      // The options given may be a whole run's: a limit of patches among them is not for bags that are asked for whole.
       streamBags(slides, order, {
-        ...options,
         read,
         ...(sample && {
           maxPatches: sample.maxPatches,

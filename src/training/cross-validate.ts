@@ -59,8 +59,10 @@ export interface CrossValidation {
   readonly onProgress?:
     | ((progress: TrainProgress & { fold: string; group: string }) => void)
     | undefined;
-  /** Called when a group is finished, with its steps. */
-  readonly onGroup?: ((fold: string, group: string, result: GroupResult) => void) | undefined;
+  /** Called when a group is finished; `before`: by an earlier run, from whose record it was taken. */
+  readonly onGroup?:
+    | ((fold: string, group: string, result: GroupResult, before: boolean) => void)
+    | undefined;
 }
 
 /**
@@ -119,6 +121,7 @@ async function trainGroup(
   const genes = job.genes.slice(group.start, group.end);
   const record = await job.record?.(split.name, group.name);
   let result = (await record?.loadResult(slides, genes)) ?? null;
+  const before = result !== null;
   if (!result) {
     const trained = await train({
       ...job,
@@ -139,20 +142,32 @@ async function trainGroup(
       trained.model.dispose();
     }
   }
-  job.onGroup?.(split.name, group.name, result);
+  job.onGroup?.(split.name, group.name, result, before);
   return result;
 }
 
-/** Validation slides count as seen: they chose the epoch. */
-function provenance({ source, transform = 'none' }: CrossValidation, split: Split): Provenance {
+/** What a model has seen. Validation slides count: they chose the epoch. */
+export function provenance(
+  { source, transform = 'none' }: Pick<CrossValidation, 'source' | 'transform'>,
+  split: Split,
+): Provenance {
   const seen = [...split.train, ...split.validation].sort((a, b) => a - b);
   const slides = seen.map((slide) => source.slides[slide]!);
   const patients = new Set(slides.map(({ id, patient }) => patient ?? id));
-  return { transform, slides: slides.map(({ id }) => id), patients: [...patients] };
+  return {
+    transform,
+    slides: slides.map(({ id }) => id),
+    patients: [...patients],
+    ...(source.settings && { features: source.settings }),
+  };
 }
 
 /** The test error of predicting each gene's mean over the training slides. */
-function baselineMse({ genes, targets, splits }: CrossValidation): number {
+export function baselineMse({
+  genes,
+  targets,
+  splits,
+}: Pick<CrossValidation, 'genes' | 'targets' | 'splits'>): number {
   let total = 0;
   let count = 0;
   for (const { train, test } of splits) {

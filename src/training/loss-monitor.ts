@@ -1,6 +1,6 @@
 /**
- * Reads losses and gradient norms back a window of steps late, so that no step waits for the GPU,
- * and never more than two windows of work are queued.
+ * Reads losses and gradient norms back a window of steps late, so that no step waits for the GPU, and never more than
+ * two windows of work are queued. Slow steps are windows of their own: a stop, and a display, would wait for all of them.
  */
 import { noGrad } from '../autograd/tape.ts';
 import { concat } from '../ops/layout.ts';
@@ -32,15 +32,18 @@ interface Pending extends StepRecord {
 }
 
 const WINDOW = 8;
+const WINDOW_MILLISECONDS = 100;
 
 export class LossMonitor {
   readonly #recorded: Pending[] = [];
   #reading: Promise<StepResult[]> | null = null;
+  #windowAt = performance.now();
 
   /** Takes over the tensors. Returns the results that came in meanwhile, oldest first. */
   async add(pending: Pending): Promise<StepResult[]> {
     this.#recorded.push(pending);
-    return this.#recorded.length < WINDOW ? [] : this.#next();
+    const young = performance.now() - this.#windowAt < WINDOW_MILLISECONDS;
+    return young && this.#recorded.length < WINDOW ? [] : this.#next();
   }
 
   /** Waits for all steps so far. */
@@ -52,6 +55,7 @@ export class LossMonitor {
   /** Starts to read what is recorded, and waits for the window before it. */
   async #next(): Promise<StepResult[]> {
     const earlier = this.#reading;
+    this.#windowAt = performance.now();
     this.#reading = this.#recorded.length > 0 ? read(this.#recorded.splice(0)) : null;
     // Awaited a window later; until then a failure is nobody's.
     this.#reading?.catch(() => {});

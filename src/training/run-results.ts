@@ -7,6 +7,7 @@ import { readError, readText } from '../data/node/read-file.ts';
 import { HistogradError } from '../errors.ts';
 import { evaluatePredictions, type FoldPredictions } from '../metrics/evaluate.ts';
 import type { ModelReport, ReportData } from '../report/types.ts';
+import { OBSERVED } from './prediction-lines.ts';
 import { RUN_FILES } from './run-folder.ts';
 
 /** A model's scores; correlations that are undefined are null. */
@@ -72,40 +73,6 @@ function scoresOf(genes: readonly string[], folds: readonly FoldPredictions[]): 
 
 function defined(value: number): number | null {
   return Number.isNaN(value) ? null : value;
-}
-
-const OBSERVED = 'observed';
-
-/** Lines of `predictions.csv`: model, fold, slide, then a column per gene; the model `observed` is the truth. */
-export function* predictionLines({ genes, models }: ReportData): Generator<string> {
-  yield line(['model', 'fold', 'slide', ...genes]);
-  const truth = models[0]?.folds ?? [];
-  for (const { name, slides, observed } of truth) yield* rows(OBSERVED, name, slides, observed);
-  for (const model of models) {
-    for (const { name, slides, predicted } of model.folds)
-      yield* rows(model.name, name, slides, predicted);
-  }
-}
-
-function* rows(
-  model: string,
-  fold: string,
-  slides: readonly string[],
-  values: Float32Array,
-): Generator<string> {
-  const genes = values.length / slides.length;
-  for (const [i, slide] of slides.entries()) {
-    // Nine digits give every float32 back exactly.
-    const numbers = Array.from(
-      values.subarray(i * genes, (i + 1) * genes),
-      (v) => +v.toPrecision(9),
-    );
-    yield line([model, fold, slide, ...numbers]);
-  }
-}
-
-function line(cells: readonly (string | number)[]): string {
-  return `${Papa.unparse([cells.map(String)])}\n`;
 }
 
 /**

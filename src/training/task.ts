@@ -22,6 +22,8 @@ export interface TrainOptions extends TrainingDefaults {
   checkpointSeconds: number;
   /** Steps from one checkpoint to the next; 0: by time only. */
   checkpointSteps: number;
+  /** Keeps the last parameters, whatever the validation says of earlier ones. */
+  keepLast?: boolean;
 }
 
 /** Defaults of what does not depend on the model; the rest is `trainingDefaults(kind)`. */
@@ -54,6 +56,8 @@ export interface TrainProgress {
   /** Optimiser steps so far, and of all epochs (early stopping may make it fewer). */
   step: number;
   totalSteps: number;
+  /** Largest amount of live GPU memory seen at the end of a backward pass. */
+  peakBytes: number;
   /** The latest loss that was read back. */
   loss?: number;
   /** Set when the epoch's validation is done. */
@@ -73,5 +77,7 @@ export interface TrainTask {
   readonly record?: TrainingRecord | undefined;
   /** When it aborts, training checkpoints and throws `interrupted`. */
   readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
+  /** When it aborts, training ends after the step under way, with the parameters it would keep now. */
+  readonly finishEarly?: Pick<AbortSignal, 'aborted'> | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
 }

@@ -124,12 +124,18 @@ class Training {
     const { progress } = this.state;
     const { options, source } = task;
     while (progress.epoch < options.epochs && !progress.stopped) {
-      const batches = epochBatches(task, progress.epoch).slice(progress.stepInEpoch);
+      // Of an epoch that was begun, what there is of it is still validated.
+      const ends = this.endsEarly();
+      progress.stopped = ends && progress.stepInEpoch === 0;
+      if (progress.stopped) break;
+      const left = ends ? 0 : undefined;
+      const batches = epochBatches(task, progress.epoch).slice(progress.stepInEpoch, left);
       const sample = { maxPatches: options.maxPatches, seed: options.seed, epoch: progress.epoch };
       for await (const batch of source.batches(batches, sample)) {
         const results = await monitor.add(this.step(batch));
         await this.account(results);
         if (task.signal?.aborted) await this.interrupt();
+        if (this.endsEarly()) break;
         if (this.checkpointDue()) await this.checkpoint();
       }
       if (task.signal?.aborted) await this.interrupt();
@@ -138,6 +144,11 @@ class Training {
       if (task.signal?.aborted) await this.interrupt();
       if (this.checkpointDue()) await this.checkpoint();
     }
+  }
+
+  /** Whether `finishEarly` applies: not before the first step, without which there is no model. */
+  endsEarly(): boolean {
+    return this.task.finishEarly?.aborted === true && this.state.progress.step > 0;
   }
 
   /** One optimiser step; nothing here waits for the GPU. */
@@ -202,7 +213,8 @@ class Training {
       epoch,
       trainLoss: progress.lossSum / progress.stepInEpoch,
     };
-    const due = epoch % options.validateEvery === 0 || epoch === options.epochs;
+    const last = epoch === options.epochs || this.endsEarly();
+    const due = epoch % options.validateEvery === 0 || last;
     if (split.validation.length > 0 && due) {
       const { mse, scaledMse, pearson } = await validate(task, state, this.targets);
       // The contrastive loss is on another scale than an error of expression.
@@ -213,12 +225,13 @@ class Training {
         progress.bestScore = score;
         progress.bestEpoch = epoch;
         progress.validationsSinceBest = 0;
-        state.best = await state.model.stateDict();
+        if (!options.keepLast) state.best = await state.model.stateDict();
       } else {
         progress.validationsSinceBest++;
       }
       progress.stopped = progress.validationsSinceBest * options.validateEvery >= options.patience;
     }
+    progress.stopped ||= this.endsEarly();
     progress.points.push(point);
     progress.epoch = epoch;
     progress.stepInEpoch = 0;
@@ -324,13 +337,14 @@ class Training {
 
   report(news: { loss?: number; point?: CurvePoint }): void {
     const { epochs } = this.task.options;
-    const { epoch, step } = this.state.progress;
+    const { epoch, step, peakBytes } = this.state.progress;
     const totalSteps = epochs * this.stepsPerEpoch;
     this.task.onProgress?.({
       epoch: Math.min(epoch + 1, epochs),
       epochs,
       step,
       totalSteps,
+      peakBytes,
       ...news,
     });
   }

@@ -1,5 +1,6 @@
 /** A model after training, with all that prediction needs; and its file. */
 import type { ExpressionTransform } from '../data/expression-transform.ts';
+import { type FeatureSettings, flagsOf, tileChanges } from '../data/feature-settings.ts';
 import type { PatchFeatures } from '../data/features.ts';
 import {
   parseSafetensors,
@@ -42,6 +43,8 @@ export interface Provenance {
   /** The slides and patients that the model has seen, for training and for validation. */
   readonly slides: readonly string[];
   readonly patients: readonly string[];
+  /** How the features were made, where they say it. */
+  readonly features?: FeatureSettings;
 }
 
 /** One slide's prediction. */
@@ -157,12 +160,35 @@ export async function predictPatches(
   return out;
 }
 
-/** @throws HistogradError `width-mismatch` when the model was trained on features of another width */
-export function requireWidth({ width, kind }: TrainedModel, found: number, where: string): void {
-  if (found === width) return;
+/**
+ * Checks that features (a bag, a source of bags) are such as the model was trained on. Where one side does not say how they were made,
+ * only the width is compared.
+ *
+ * @param where the features come from, for the message
+ * @throws HistogradError `width-mismatch` for another width, `other-features` for another extractor or other settings
+ *   of a tile (which tiles of a slide were kept may differ)
+ */
+export function requireFeatures(
+  { width, kind, provenance }: Pick<TrainedModel, 'width' | 'kind' | 'provenance'>,
+  found: { readonly width: number; readonly settings?: FeatureSettings | undefined },
+  where: string,
+): void {
+  const wanted = provenance?.features;
+  const changes = wanted && found.settings ? tileChanges(found.settings, wanted) : [];
+  if (changes.length > 0) {
+    const flags = flagsOf(changes);
+    throw new HistogradError(
+      'other-features',
+      `${where}: the features were made in another way than those this ${kind} was trained on: ${changes
+        .map((change) => `${change.name} is ${change.found}, expected ${change.expected}`)
+        .join('; ')}.`,
+      `Extract the slides with the ${flags === '' ? 'settings' : flags} of the training (histograd extract), or use a model trained on such features.`,
+    );
+  }
+  if (found.width === width) return;
   throw new HistogradError(
     'width-mismatch',
-    `${where} has features of width ${found}; this ${kind} was trained on width ${width}.`,
+    `${where} has features of width ${found.width}; this ${kind} was trained on width ${width}.`,
     'Use features of the extractor that the model was trained with.',
   );
 }

@@ -17,10 +17,13 @@ export function samplesShape(name: string, x: Tensor): [n: number, d: number] {
 /** Throws unless 1 ≤ k ≤ most. */
 export function requireCount(name: string, what: string, k: number, most: number): void {
   if (Number.isInteger(k) && k >= 1 && k <= most) return;
+  const isNumber = typeof k === 'number';
   throw new HistogradError(
     'option',
-    `${name}: expected ${what} from 1 to ${most}, found ${k}.`,
-    'Ask for fewer, or give more samples.',
+    `${name}: expected ${what} from 1 to ${most}, found ${isNumber ? k : JSON.stringify(k)}.`,
+    isNumber
+      ? 'Ask for fewer, or give more samples.'
+      : `Give the number by itself: ${name}(x, 3), or with options behind it.`,
   );
 }
 

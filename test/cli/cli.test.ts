@@ -62,7 +62,9 @@ describe('train, evaluate, predict', () => {
 
   it('goes on with --out and --resume alone; not with other data', async () => {
     const resume = ['train', '--out', run(), '--resume'];
-    expect((await histograd(resume)).code).toBe(0);
+    const again = await histograd(resume);
+    expect(again.code).toBe(0);
+    expect(again.out).toMatch(/Direct-ABMIL, fold-0: finished before\nDirect-ABMIL, fold-1: fin/);
     const table = join(folder, 'expression.csv');
     const before = await readFile(table, 'utf8');
     await writeFile(table, before.replace(/,[^,]*$/, ',77'));
@@ -325,7 +327,7 @@ describe('usage', () => {
     const { code, out } = await histograd(train('two', '--model', 'knn', '--genes', 'G3,G1'));
     expect(code).toBe(0);
     expect(out).toContain('12 slides, 2 genes, 2 folds');
-    expect(out).toContain('kNN, fold-1: ');
+    expect(out).toContain('kNN, fold-1: trained and tested in ');
     expect(out).toContain('Predicting the training mean: MSE');
   });
 

@@ -62,18 +62,27 @@ export async function appeared(path: string): Promise<void> {
   throw new Error(`${path} did not appear`);
 }
 
-/** Writes the example cohort as files; returns the flags that name them, and the temporary folder. */
-export async function cohortOnDisk(): Promise<{ folder: string; flags: string[] }> {
+/**
+ * Writes the example cohort as files; returns the flags that name them, and the temporary folder.
+ *
+ * @param settings of the features, as `histograd extract` stores them
+ */
+export async function cohortOnDisk(
+  settings?: object,
+): Promise<{ folder: string; flags: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'histograd-cli-'));
   const features = join(folder, 'features');
   await mkdir(features);
   const { source, bags, targets } = exampleCohort(12);
   for (const [i, { features: data, rows, width }] of bags.entries()) {
     const coords = Float32Array.from({ length: 2 * rows }, (_, at) => 256 * at);
-    const file = serializeSafetensors({
+    const tensors = {
       features: { shape: [rows, width], data },
       coords: { shape: [rows, 2], data: coords },
-    });
+    };
+    const slide = { file: `S${i}.svs`, bytes: i };
+    const metadata = settings && { histograd: JSON.stringify({ ...settings, slide }) };
+    const file = serializeSafetensors(tensors, metadata);
     await writeFile(join(features, `S${i}.safetensors`), file);
   }
   const table = source.slides.map(({ id }, i) => [

@@ -43,6 +43,16 @@ describe('scoreTable and its notes', () => {
     expect(report).toContain('training mean has an MSE of 0.500');
   });
 
+  it('give training times, and none of a model that came trained', () => {
+    expect(scoreTable(summarise(data))).toContain('Training time');
+    const [model] = data.models;
+    const evaluated = { ...data, models: [{ ...model!, seconds: 0, modelsTrained: 0 }] };
+    expect(scoreTable(summarise(evaluated))).not.toMatch(/time| ms /);
+    const report = renderReport(evaluated);
+    expect(report).not.toMatch(/Training time|Models trained/);
+    expect(renderReport(data)).toMatch(/Training time[\s\S]*Models trained/);
+  });
+
   it('print huge errors in few digits', () => {
     expect(scoreTable(summarise(data))).toMatch(/2\.2 × 10²⁴/);
   });
@@ -56,7 +66,15 @@ describe('RunProgress', () => {
       const progress = new RunProgress(10, true, (text) => lines.push(text));
       const end = (epoch: number) => {
         const point = { step: epoch, epoch, validationPearson: 0.25 };
-        const news = { epoch, epochs: 9, step: epoch, totalSteps: 10, loss: 0.5, point };
+        const news = {
+          epoch,
+          epochs: 9,
+          step: epoch,
+          totalSteps: 10,
+          peakBytes: 0,
+          loss: 0.5,
+          point,
+        };
         progress.update('m fold-0', news);
       };
       end(1);

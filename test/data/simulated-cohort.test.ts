@@ -47,10 +47,33 @@ describe('simulateCohort', () => {
   });
 
   it('is a pure function of its options, and differs by seed', () => {
-    expect(simulateCohort(SMALL)).toEqual(cohort);
+    const plain = ({ tileSignal, ...rest }: SimulatedCohort) => [rest, tileSignal(0, 0)];
+    expect(plain(simulateCohort(SMALL))).toEqual(plain(cohort));
     const other = simulateCohort({ ...SMALL, seed: 2 });
     expect(other.slides[0]!.tiles[0]).not.toEqual(cohort.slides[0]!.tiles[0]);
     expect(other.slides[0]!.expression).not.toEqual(cohort.slides[0]!.expression);
+  });
+
+  it('knows the signal of single tiles where a slide is the mean of its tiles', () => {
+    let known = 0;
+    for (const [g, gene] of cohort.genes.entries()) {
+      for (const [s, slide] of cohort.slides.entries()) {
+        const tiles = cohort.tileSignal(s, g);
+        if (
+          gene.startsWith('SIM_TUM') ||
+          gene.startsWith('SIM_MAX') ||
+          gene.startsWith('SIM_RND')
+        ) {
+          expect(tiles).toBeNull();
+        }
+        if (!tiles) continue;
+        known++;
+        expect(tiles).toHaveLength(slide.tiles.length);
+        const mean = tiles.reduce((sum, value) => sum + value, 0) / tiles.length;
+        expect(mean).toBeCloseTo(slide.signal[g]!, 4);
+      }
+    }
+    expect(known).toBeGreaterThan(0.4 * cohort.genes.length * cohort.slides.length);
   });
 
   it('does not change early slides when patients are added', () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readFeatureSettings } from '../../src/data/node/feature-settings.ts';
-import { readFeatures } from '../../src/data/node/read-features.ts';
+import { readFeatureShape, readFeatures } from '../../src/data/node/read-features.ts';
 import { createFeatureFile } from '../../src/extraction/node/feature-file.ts';
 import { expectError } from '../data/expect-error.ts';
 
@@ -35,7 +35,9 @@ describe.each(['h5', 'safetensors'] as const)('a feature file (.%s)', (format) =
     expect([rows, width]).toEqual([3, 2]);
     expect([...features]).toEqual([1, 2, 3, 4, 5, 6]);
     expect([...coords!]).toEqual([0, 0, 224, 0, 0, 70_000]);
-    expect(await readFeatureSettings(path)).toBe('{"a":1}');
+    expect(await readFeatureSettings(path)).toEqual({ a: 1 });
+    expect((await readFeatures(path)).settings).toEqual({ a: 1 });
+    expect(await readFeatureShape(path)).toEqual({ rows: 3, width: 2, settings: { a: 1 } });
   });
 
   it('is written as often as there are writers, the last one stays', async () => {

@@ -2,12 +2,17 @@ import { describe, expect, it } from 'vitest';
 import type { Parameter } from '../../src/autograd/parameter.ts';
 import { HistogradError } from '../../src/errors.ts';
 import { AttentionPool } from '../../src/nn/attention-pool.ts';
+import { BatchNorm2d } from '../../src/nn/batch-norm.ts';
+import { Conv2d } from '../../src/nn/conv.ts';
+import { Embedding } from '../../src/nn/embedding.ts';
 import { Dropout, LayerNorm, Linear } from '../../src/nn/layers.ts';
+import { LSTM } from '../../src/nn/lstm.ts';
 import { Module } from '../../src/nn/module.ts';
 import { observeOps } from '../../src/ops/op.ts';
 import { Generator, normal } from '../../src/tensor/random.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 
 const init = async (seed = 1) => ({
@@ -74,6 +79,26 @@ describe('Module', () => {
     expect(pool.namedModules().every(([, m]) => !m.training)).toBe(true);
     expect(pool.train().dropV.training).toBe(true);
     pool.dispose();
+  });
+});
+
+describe('layers without { device, generator }', () => {
+  it.each([
+    ['BatchNorm2d', BatchNorm2d, 'found 4.'],
+    ['Linear', Linear, 'found 4.'],
+    ['Conv2d', Conv2d, 'found 4.'],
+    ['LSTM', LSTM, 'found undefined.'],
+    ['Embedding', Embedding, 'found null.'],
+    ['Dropout', Dropout, 'found { p }.'],
+  ] as const)('%s says what it takes first', async (name, Layer, found) => {
+    const first: unknown = { '4.': 4, 'null.': null, '{ p }.': { p: 0.1 } }[found.slice(6)];
+    const make = () => Reflect.construct(Layer, [first, 8]);
+    await expectError(
+      make,
+      'option',
+      `${name}: expected { device, generator } as its first argument, ${found}\n`,
+    );
+    await expectError(make, 'option', `new ${name}({ device, generator: new Generator(0) }, …)`);
   });
 });
 

@@ -121,6 +121,16 @@ describe('a complete report', () => {
     expect(table.querySelector('.note')!.textContent).toMatch(/: ACTR3B, ANLN, .*UBE2T\.$/);
   });
 
+  it.each([
+    ['expression', 'Observed expression'],
+    ['log2(1 + expression)', 'Observed log2(1 + expression)'],
+    [undefined, 'Observed expression'],
+  ])('says what %s is once', (expressionUnit, label) => {
+    const { expressionUnit: _, ...other } = data;
+    const named = open(renderReport(expressionUnit ? { ...other, expressionUnit } : other));
+    expect(texts(named, 'svg text')).toContain(label);
+  });
+
   it('has one loss panel per trained model, with a line per fold and their mean', () => {
     const figure = captioned(page, 'Loss during training')!;
     expect(texts(figure, '.panel h4')).toEqual([

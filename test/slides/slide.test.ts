@@ -106,7 +106,11 @@ describe('range reads', () => {
 describe('openSlide', () => {
   it('names the file and closes it when it is no slide', async () => {
     await expect(openSlide('test/slides/slide.test.ts')).rejects.toThrow(
-      /^slide\.test\.ts: it is not TIFF, SVS/,
+      /^slide\.test\.ts: it is text, not a TIFF \(as \.svs files are\)[\s\S]*failed downloads/,
+    );
+    const binary = Uint8Array.of(1, 2, 3, 0, 5);
+    await expect(openSlide(binary, { name: 'a.svs' })).rejects.toThrow(
+      /^a\.svs: it is not TIFF, SVS[\s\S]*vips/,
     );
     await expect(openSlide('test/slides/nowhere.svs')).rejects.toMatchObject({
       code: 'file-not-readable',

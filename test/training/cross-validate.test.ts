@@ -8,8 +8,9 @@ import { kFoldSplits, leaveOnePatientOut } from '../../src/data/splits.ts';
 import type { Device } from '../../src/gpu/device.ts';
 import { type CrossValidation, crossValidate } from '../../src/training/cross-validate.ts';
 import { type GeneRegime, geneGroups, parseGeneRegime } from '../../src/training/gene-groups.ts';
+import { predictionLines } from '../../src/training/prediction-lines.ts';
 import { openRunFolder } from '../../src/training/run-folder.ts';
-import { predictionLines, readRun, summarise } from '../../src/training/run-results.ts';
+import { readRun, summarise } from '../../src/training/run-results.ts';
 import { testDevice } from '../device.ts';
 import { exampleCohort, exampleOptions, failure, GENES, SMALL, stopAfter } from './example.ts';
 

@@ -79,6 +79,45 @@ describe('train', () => {
     expect(result.peakBytes).toBeGreaterThan(0);
   });
 
+  it('keeps the last parameters where it is told to, validated or not', async () => {
+    const result = await train(
+      task('direct-abmil', { options: exampleOptions({ keepLast: true, patience: 1000 }) }),
+    );
+    const unwatched = { ...cohort.split, validation: [] };
+    expect(result.bestEpoch).toBe(result.points.length);
+    expect(result.points.every((point) => point.validationPearson !== undefined)).toBe(true);
+    const last = await fingerprint(result);
+    expect(last).toBe(await outcome({ split: unwatched }));
+  });
+
+  it('finishes early with what it has: a begun epoch is validated, and it does not go on later', async () => {
+    const record = new MemoryRecord();
+    const { source, signal: finishEarly } = stopAfter(cohort.source, 6);
+    const result = await train(task('direct-abmil', { source, finishEarly, record }));
+    // Four steps an epoch: the second was cut short.
+    expect(result.points.map(({ step, epoch }) => [step, epoch])).toEqual([
+      [4, 1],
+      [6, 2],
+    ]);
+    expect(result.points[1]!.validationPearson).toBeDefined();
+    const model = await fingerprint(result);
+    expect(await outcome({ record })).toBe(model);
+  });
+
+  it('finishes early right where it was interrupted', async () => {
+    const record = new MemoryRecord();
+    await failure(train(task('direct-abmil', { record, ...stopAfter(cohort.source, 6) })));
+    const result = await train(task('direct-abmil', { record, finishEarly: { aborted: true } }));
+    expect(result.points.map(({ step }) => step)).toEqual([4, 6]);
+    result.model.dispose();
+  });
+
+  it('that is to finish before it began takes one step', async () => {
+    const result = await train(task('direct-abmil', { finishEarly: { aborted: true } }));
+    expect(result.points.map(({ step }) => step)).toEqual([1]);
+    result.model.dispose();
+  });
+
   it('gives the same bits twice', async () => {
     expect(await outcome({})).toBe(await outcome({}));
   });

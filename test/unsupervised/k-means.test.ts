@@ -153,6 +153,12 @@ describe('kMeans', () => {
     const live = device.memory.live;
     await expectError(() => kMeans(fine, 4), 'option', /clusters from 1 to 3, found 4/);
     await expectError(() => kMeans(fine, 0), 'option', /found 0/);
+    const options: unknown = { k: 3 };
+    await expectError(
+      () => kMeans(fine, options as number),
+      'option',
+      /found \{"k":3\}\.\n.*by itself: kMeans\(x, 3\)/,
+    );
     await expectError(() => kMeans(fine, 1.5), 'option', /found 1.5/);
     await expectError(() => kMeans(bad, 2), 'non-finite', /row 1 is not finite/);
     await expectError(() => kMeans(infinite, 2), 'non-finite', /row 2 is not finite/);

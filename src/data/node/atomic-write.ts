@@ -1,8 +1,8 @@
 /** Writing a file so that readers see the old content or the new one, never a part of it. */
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { HistogradError } from '../../errors.ts';
+import { temporaryName } from './temporary-files.ts';
 
 /** The file operations used; a test passes its own to see what a full disk does. */
 export interface AtomicWriteFs {
@@ -23,10 +23,7 @@ export async function writeFileAtomic(
   data: Uint8Array | string | Iterable<string>,
   fs: AtomicWriteFs = { open, rename, rm },
 ): Promise<void> {
-  const temporary = join(
-    dirname(path),
-    `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`,
-  );
+  const temporary = await temporaryName(path);
   try {
     // 'wx': never follow or overwrite something that already has the temporary name.
     const file = await fs.open(temporary, 'wx');

@@ -1,17 +1,13 @@
 /** A cohort on disk: a folder of feature files, an expression table, and who the patients are. */
 import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import Papa from 'papaparse';
 import { HistogradError } from '../../errors.ts';
 import { formatCount } from '../../report/format.ts';
-import {
-  delimitedTextConfig,
-  type ExpressionOptions,
-  type ExpressionTable,
-  selectGenes,
-} from '../expression-table.ts';
+import { type ExpressionOptions, type ExpressionTable, selectGenes } from '../expression-table.ts';
 import { type ExpressionTransform, transformExpression } from '../expression-transform.ts';
+import { type FeatureSettings, sharedSettings } from '../feature-settings.ts';
 import { type FeatureOptions, featureFormat } from '../features.ts';
+import { badPatients, parsePatientTable } from '../patient-table.ts';
 import { defaultPatient, matchSamples, sampleMatcher } from '../sample-match.ts';
 import { readExpressionTable } from './read-expression.ts';
 import { readFeatureShape } from './read-features.ts';
@@ -28,6 +24,8 @@ export interface CohortSlide {
   readonly rows: number;
   /** Feature width; the same for all slides. */
   readonly width: number;
+  /** How its features were made, in files of `histograd extract`; the same for all slides that have them, but for what is a slide's own. */
+  readonly settings?: FeatureSettings;
 }
 
 /** Slides and their targets; memory does not grow with the features. */
@@ -65,8 +63,8 @@ export interface CohortOptions extends FeatureOptions {
  * else patient; see `sample-match.ts` for TCGA). The patient of a slide is, in this order: what `patients` says, what
  * `patientPattern` finds, the TCGA barcode in its id, its id.
  *
- * @throws HistogradError `no-features`; `duplicate-slide` (one id, two files); `width-mismatch`; `missing-expression`,
- *   `missing-slides` and `no-slides` (see `onMissing`); `bad-patients`; `bad-pattern`; and those of `readFeatureShape`,
+ * @throws HistogradError `no-features`; `duplicate-slide` (one id, two files); `width-mismatch`; `mixed-features` (of other
+ *   extractors or settings); `missing-expression`, `missing-slides` and `no-slides` (see `onMissing`); `bad-patients`; `bad-pattern`; and those of `readFeatureShape`,
  *   `readExpressionTable`, `selectGenes`, `transformExpression`, `matchSamples`
  */
 export async function loadCohort(options: CohortOptions): Promise<Cohort> {
@@ -90,6 +88,8 @@ export async function loadCohort(options: CohortOptions): Promise<Cohort> {
     slides.push({ id, patient, path, ...(await readFeatureShape(path, options)) });
   }
   checkWidths(slides);
+  const { warning } = sharedSettings(slides);
+  if (warning !== undefined) warnings.push(warning);
 
   const used = transformExpression(
     options.genes ? selectGenes(table, options.genes, options.expression) : table,
@@ -140,7 +140,7 @@ export async function listFeatureFiles(folder: string): Promise<{ id: string; pa
 async function patientLookup(options: CohortOptions): Promise<(id: string) => string> {
   const { patients: path, patientPattern } = options;
   if (path !== undefined) {
-    const table = parsePatients(await readText(path), path);
+    const table = parsePatientTable(await readText(path), path);
     return (id) => {
       const patient = table.get(id);
       if (patient === undefined) throw badPatients(path, `slide ${id} is missing`);
@@ -172,25 +172,6 @@ function compile(pattern: string): RegExp {
       { cause },
     );
   }
-}
-
-function parsePatients(text: string, path: string): Map<string, string> {
-  const { data } = Papa.parse<string[]>(text.replace(/^\uFEFF/, ''), delimitedTextConfig(path));
-  const [header = [], ...rows] = data.map((row) => row.map((cell) => cell.trim()));
-  const slideColumn = header.indexOf('slide');
-  const patientColumn = header.indexOf('patient');
-  if (slideColumn < 0 || patientColumn < 0) {
-    throw badPatients(path, `its header is '${header.join(',')}'`);
-  }
-  const table = new Map<string, string>();
-  for (const row of rows) {
-    const slide = row[slideColumn];
-    const patient = row[patientColumn];
-    if (!slide || !patient) throw badPatients(path, `the line '${row.join(',')}' is incomplete`);
-    if (table.has(slide)) throw badPatients(path, `slide ${slide} is given twice`);
-    table.set(slide, patient);
-  }
-  return table;
 }
 
 function checkPairs(
@@ -243,12 +224,4 @@ function checkWidths(slides: readonly CohortSlide[]): void {
 
 function some(names: readonly string[]): string {
   return `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
-}
-
-function badPatients(path: string, problem: string): HistogradError {
-  return new HistogradError(
-    'bad-patients',
-    `The patient table ${path} cannot be used: ${problem}.`,
-    'Expected CSV with the columns slide and patient, and one line for every slide.',
-  );
 }

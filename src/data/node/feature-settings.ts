@@ -1,35 +1,32 @@
-/** What a feature file says of its own making. */
-import { open } from 'node:fs/promises';
-import { parseSafetensorsHeader } from '../safetensors-header.ts';
-import { useH5File } from './h5-file.ts';
+/** What a feature file of `histograd extract` says of its own making. */
+import { type FeatureSettings, parseFeatureSettings, SETTINGS_KEY } from '../feature-settings.ts';
+import { h5Text } from '../hdf5.ts';
+import { parseSafetensorsHeader, safetensorsDataStart } from '../safetensors-header.ts';
+import { openH5 } from './h5-file.ts';
+import { readStart } from './read-file.ts';
 
-/** The settings that `histograd extract` wrote into a file; null for files of others, or damaged ones. */
-export async function readFeatureSettings(path: string): Promise<string | null> {
-  return path.endsWith('.h5') ? fromH5(path) : fromSafetensors(path);
+/**
+ * The settings in a file; null for files of others, or damaged ones.
+ *
+ * @throws HistogradError `newer-features`, `bad-feature-settings`
+ */
+export async function readFeatureSettings(path: string): Promise<FeatureSettings | null> {
+  const text = await (path.endsWith('.h5') ? fromH5(path) : fromSafetensors(path)).catch(() => {});
+  return text === undefined ? null : parseFeatureSettings(text, path);
 }
 
-async function fromH5(path: string): Promise<string | null> {
+async function fromH5(path: string): Promise<string | undefined> {
+  const { file } = await openH5(path);
   try {
-    const value = await useH5File(path, (tables) => tables.attribute('', 'histograd'));
-    return typeof value === 'string' ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-/** More than any header of ours. */
-const HEADER_BYTES = 1 << 16;
-
-async function fromSafetensors(path: string): Promise<string | null> {
-  const file = await open(path, 'r');
-  try {
-    const { size } = await file.stat();
-    const bytes = new Uint8Array(Math.min(size, HEADER_BYTES));
-    await file.read(bytes, 0, bytes.length, 0);
-    return parseSafetensorsHeader(bytes, size, path).metadata.histograd ?? null;
-  } catch {
-    return null;
+    return h5Text(file, SETTINGS_KEY, path);
   } finally {
-    await file.close();
+    file.close();
   }
+}
+
+async function fromSafetensors(path: string): Promise<string | undefined> {
+  const length = await readStart(path, 8);
+  const dataStart = safetensorsDataStart(length.bytes, length.fileBytes, path);
+  const { bytes, fileBytes } = await readStart(path, dataStart);
+  return parseSafetensorsHeader(bytes, fileBytes, path).metadata[SETTINGS_KEY];
 }

@@ -1,104 +1,31 @@
-/** Sections of a pack (`sections.json`, `genes.json`, `spots.csv`, `counts/`; see `st-bags`) in the common form. */
+/** Sections of a pack from its folder. */
 import { join } from 'node:path';
-import { z } from 'zod';
-import { HistogradError } from '../../errors.ts';
-import { sparseBuilder } from '../sparse-rows.ts';
+import { packSection } from '../pack-section.ts';
 import type { SpotSection } from '../spots.ts';
-import {
-  badPack,
-  parseStCounts,
-  parseStGenes,
-  parseStSections,
-  parseStSpots,
-} from '../st-sections.ts';
 import { readText } from './read-file.ts';
 import { readGzip } from './st-pack.ts';
 
-const IMAGES = z.object({
-  sections: z.array(
-    z.object({
-      id: z.string(),
-      image: z
-        .string()
-        .regex(/^(?!.*\.\.)[\w./-]+$/, 'expected a path inside the pack')
-        .optional(),
-      native_width: z.number().positive().optional(),
-      width2000: z.number().positive().optional(),
-      um_per_px_native: z.number().positive().optional(),
-      um_per_px_2000: z.number().positive().optional(),
-    }),
-  ),
-});
-
 /**
- * Reads one section of a pack. Coordinates are pixels of the section's image in the pack, which may be a reduced copy of
- * the microscope's (`width2000` beside `native_width`), or of the latter where the pack has no image.
+ * Reads one section of a pack; see `packSection` for what its coordinates are.
  *
  * @throws HistogradError `unknown-section`, `no-file`, `bad-pack`
  */
 export async function readPackSection(folder: string, id: string): Promise<SpotSection> {
-  const paths = {
-    sections: join(folder, 'sections.json'),
-    genes: join(folder, 'genes.json'),
-    spots: join(folder, 'spots.csv'),
-    counts: join(folder, 'counts', `${id}.u16.gz`),
+  const table = async (file: string) => {
+    const name = join(folder, file);
+    return { name, text: await readText(name) };
   };
-  const text = await readText(paths.sections);
-  const section = parseStSections(text, paths.sections).find((known) => known.id === id);
-  const images = IMAGES.safeParse(JSON.parse(text));
-  if (!images.success)
-    throw badPack(paths.sections, images.error.issues[0]?.message ?? 'odd content');
-  if (!section) {
-    const known = images.data.sections.map((other) => other.id).join(', ');
-    throw new HistogradError(
-      'unknown-section',
-      `${paths.sections} has no section ${id}.`,
-      `Choose one of ${known}.`,
-    );
-  }
-  const { symbols, geneOfColumn } = parseStGenes(await readText(paths.genes), paths.genes);
-  const spots = parseStSpots(await readText(paths.spots), paths.spots).get(id) ?? [];
-  if (spots.length !== section.spots) {
-    throw badPack(
-      paths.spots,
-      `section ${id} has ${spots.length} rows, ${section.spots} are announced`,
-    );
-  }
-  const columns = geneOfColumn.length;
-  const bytes = await readGzip(paths.counts, spots.length * columns * 2);
-  const dense = parseStCounts(bytes, spots.length, columns, paths.counts);
-  const builder = sparseBuilder(spots.length, symbols.length);
-  for (let r = 0; r < spots.length; r++) {
-    // Columns of one symbol are added up.
-    const row = new Map<number, number>();
-    for (let c = 0; c < columns; c++) {
-      const count = dense[r * columns + c]!;
-      if (count > 0) row.set(geneOfColumn[c]!, (row.get(geneOfColumn[c]!) ?? 0) + count);
-    }
-    for (const [gene, count] of row) builder.add(r, gene, count);
-  }
-  const image = images.data.sections.find((other) => other.id === id);
-  const reduced =
-    image?.image !== undefined && image.width2000 !== undefined && image.native_width !== undefined;
-  const scale = reduced ? image.width2000! / image.native_width! : 1;
-  const mpp = reduced ? image.um_per_px_2000 : image?.um_per_px_native;
-  const totals = spots.map(({ totalUmi }) => totalUmi ?? Number.NaN);
-  return {
-    name: id,
-    spots: spots.map(({ index, arrayX, arrayY, pxX, pxY }) => ({
-      id: `${id}-${index}`,
-      x: pxX * scale,
-      y: pxY * scale,
-      row: arrayY,
-      column: arrayX,
-      inTissue: true,
-    })),
-    genes: symbols,
-    counts: builder.finish(paths.counts),
-    ...(totals.some(Number.isNaN) ? {} : { totals: Float32Array.from(totals) }),
-    pixelSpace: image?.image === undefined ? 'fullres' : 'image',
-    ...(image?.image === undefined ? {} : { imagePath: join(folder, image.image) }),
-    ...(mpp === undefined ? {} : { mpp }),
-    notes: [],
-  };
+  const pack = packSection(
+    {
+      sections: await table('sections.json'),
+      genes: await table('genes.json'),
+      spots: await table('spots.csv'),
+    },
+    id,
+  );
+  const counts = join(folder, 'counts', `${id}.u16.gz`);
+  const section = pack.read(await readGzip(counts, pack.countsBytes), counts);
+  return section.imagePath === undefined
+    ? section
+    : { ...section, imagePath: join(folder, section.imagePath) };
 }

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import Papa from 'papaparse';
 import { HistogradError } from '../../errors.ts';
+import { binaryKind } from '../binary-kind.ts';
 import {
   delimitedTextConfig,
   type ExpressionOptions,
@@ -27,19 +28,39 @@ export async function readExpressionTable(
   const consume = async (rows: AsyncIterable<unknown>) => {
     for await (const row of rows) if (isRow(row)) builder.row(row);
   };
+  // A pipeline reports the abort of a later stage instead of its cause.
+  let notText: HistogradError | undefined;
+  const decode = (chunks: AsyncIterable<Uint8Array>) =>
+    decodeText(chunks, (kind) => {
+      notText = new HistogradError(
+        'bad-expression',
+        `${path} is not a usable expression table: it is ${kind}.`,
+        'Expected text (CSV or TSV, in UTF-8): a header line, names in the first column, and a number in every other cell.',
+      );
+      return notText;
+    });
   try {
-    if (path.endsWith('.gz')) await pipeline(source, createGunzip(), decodeText, parser, consume);
-    else await pipeline(source, decodeText, parser, consume);
+    if (path.endsWith('.gz')) await pipeline(source, createGunzip(), decode, parser, consume);
+    else await pipeline(source, decode, parser, consume);
   } catch (cause) {
-    throw sourceError(path, cause);
+    throw notText ?? sourceError(path, cause);
   }
   return builder.finish();
 }
 
 /** Papa Parse decodes each chunk by itself, which would break a letter of several bytes that lies across two. */
-async function* decodeText(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+async function* decodeText(
+  source: AsyncIterable<Uint8Array>,
+  notText: (kind: string) => HistogradError,
+): AsyncGenerator<string> {
   const decoder = new TextDecoder();
-  for await (const chunk of source) yield decoder.decode(chunk, { stream: true });
+  let first = true;
+  for await (const chunk of source) {
+    const kind = first ? binaryKind(chunk) : undefined;
+    if (kind !== undefined) throw notText(kind);
+    first = false;
+    yield decoder.decode(chunk, { stream: true });
+  }
   yield decoder.decode();
 }
 

@@ -39,6 +39,11 @@ export interface SimulatedExpression {
   signal: Float32Array[];
   /** Pearson correlation of the two in the limit of many slides, per gene; 0 for RND. */
   reachable: Float32Array;
+  /**
+   * A gene's signal in every tile of a slide; their mean is the slide's signal. Null for genes that follow nothing, or something that
+   * single tiles do not add up to: the mean over tumour tiles only, the largest nuclei.
+   */
+  tileSignal(slide: number, gene: number): Float32Array | null;
 }
 
 /**
@@ -54,11 +59,13 @@ export function simulateExpression(
   noise: number,
   seed: number,
 ): SimulatedExpression {
-  const columns = summaryColumns(truths);
+  const summaries = summaryColumns(truths);
+  const columns = summaries.map(({ values, centre, spread }) => scaled(values, centre, spread));
   const genes = geneNames(count);
   const expression = truths.map(() => new Float32Array(count));
   const signal = truths.map(() => new Float32Array(count));
   const reachable = new Float32Array(count);
+  const rules: GeneRule[] = [];
   for (const [g, { family }] of genes.entries()) {
     const random = seededRandom(seed, 3, g);
     const base = random.uniform(5, 9);
@@ -73,9 +80,12 @@ export function simulateExpression(
     });
     // One gene in four falls where its summary rises.
     const sign = random.uniform() < 0.25 ? -1 : 1;
-    const clean = standardise(
-      truths.map((_, s) => weights.reduce((sum, w, k) => sum + sign * w * columns[k]![s]!, 0)),
+    const sums = truths.map((_, s) =>
+      weights.reduce((sum, w, k) => sum + sign * w * columns[k]![s]!, 0),
     );
+    const { centre, spread } = momentsOf(sums);
+    const clean = scaled(sums, centre, spread);
+    rules.push({ weights: weights.map((w) => sign * w), base, scale, centre, spread });
     const known = clean.some((value) => value !== 0);
     reachable[g] = known ? 1 / Math.sqrt(1 + deviation * deviation) : 0;
     for (let s = 0; s < truths.length; s++) {
@@ -84,7 +94,47 @@ export function simulateExpression(
       expression[s]![g] = Math.max(base + scale * noisy, 0);
     }
   }
-  return { genes: genes.map(({ name }) => name), expression, signal, reachable };
+  const tileSignal = (slide: number, gene: number) =>
+    signalOfTiles(truths[slide]!, rules[gene]!, summaries);
+  return { genes: genes.map(({ name }) => name), expression, signal, reachable, tileSignal };
+}
+
+/** How a gene's signal comes about: base + scale * (sum of weighted summaries - centre) / spread. */
+interface GeneRule {
+  readonly weights: readonly number[];
+  readonly base: number;
+  readonly scale: number;
+  readonly centre: number;
+  readonly spread: number;
+}
+
+/** Summaries that are means over all tiles, as values of one tile. */
+const PER_TILE: Readonly<Partial<Record<Summary, (tile: TileTruth) => number>>> = {
+  cellularity: (tile) => tile.nuclearArea,
+  chromatin: (tile) => tile.chromatin,
+  collagen: (tile) => tile.collagen,
+  empty: (tile) => tile.empty,
+  lymphocytes: (tile) => Number(tile.tissue === 'lymphocytes'),
+  necrosis: (tile) => Number(tile.tissue === 'necrosis'),
+};
+
+function signalOfTiles(
+  tiles: readonly TileTruth[],
+  { weights, base, scale, centre, spread }: GeneRule,
+  summaries: readonly SummaryColumn[],
+): Float32Array | null {
+  if (!(spread > CONSTANT)) return null;
+  const sums = new Float64Array(tiles.length);
+  for (const [k, weight] of weights.entries()) {
+    const summary = summaries[k]!;
+    if (weight === 0 || !(summary.spread > CONSTANT)) continue;
+    const perTile = PER_TILE[SUMMARIES[k]!];
+    if (!perTile) return null;
+    for (const [i, tile] of tiles.entries()) {
+      sums[i]! += (weight * (perTile(tile) - summary.centre)) / summary.spread;
+    }
+  }
+  return Float32Array.from(sums, (sum) => base + (scale * (sum - centre)) / spread);
 }
 
 /** `SIM_NUC_01`, ...: each family gets its share of the count, in the table's order. */
@@ -102,8 +152,14 @@ function geneNames(count: number): { name: string; family: number }[] {
   return names;
 }
 
-/** `[summary][slide]`, each standardised over the slides. */
-function summaryColumns(truths: TileTruth[][]): number[][] {
+/** A summary of every slide, with its mean and standard deviation over the slides. */
+interface SummaryColumn {
+  readonly values: readonly number[];
+  readonly centre: number;
+  readonly spread: number;
+}
+
+function summaryColumns(truths: TileTruth[][]): SummaryColumn[] {
   const values: Record<Summary, number[]> = {
     cellularity: truths.map((tiles) => mean(tiles.map((tile) => tile.nuclearArea))),
     chromatin: truths.map((tiles) => mean(tiles.map((tile) => tile.chromatin))),
@@ -114,7 +170,10 @@ function summaryColumns(truths: TileTruth[][]): number[][] {
     tumourNuclei: truths.map((tiles) => mean(tumourRadii(tiles))),
     largestNuclei: truths.map((tiles) => Math.max(...tumourRadii(tiles))),
   };
-  return SUMMARIES.map((summary) => standardise(values[summary]));
+  return SUMMARIES.map((summary) => ({
+    values: values[summary],
+    ...momentsOf(values[summary]),
+  }));
 }
 
 function fraction(tiles: TileTruth[], tissue: TileTruth['tissue']): number {
@@ -125,13 +184,19 @@ function tumourRadii(tiles: TileTruth[]): number[] {
   return tiles.filter((tile) => tile.tissue === 'tumour').map((tile) => tile.radius);
 }
 
-function mean(values: number[]): number {
+function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** To mean 0 and variance 1; all zeros when the values do not vary. */
-function standardise(values: number[]): number[] {
+/** Values with a smaller standard deviation do not vary. */
+const CONSTANT = 1e-9;
+
+function momentsOf(values: readonly number[]): { centre: number; spread: number } {
   const centre = mean(values);
-  const spread = Math.sqrt(mean(values.map((value) => (value - centre) ** 2)));
-  return values.map((value) => (spread > 1e-9 ? (value - centre) / spread : 0));
+  return { centre, spread: Math.sqrt(mean(values.map((value) => (value - centre) ** 2))) };
+}
+
+/** To mean 0 and variance 1; all zeros when the values do not vary. */
+function scaled(values: readonly number[], centre: number, spread: number): number[] {
+  return values.map((value) => (spread > CONSTANT ? (value - centre) / spread : 0));
 }

@@ -1,25 +1,29 @@
 /** One slide file to one feature file. */
 import { access } from 'node:fs/promises';
+import { allSettingChanges, type FeatureSettings } from '../../data/feature-settings.ts';
 import { writeFileAtomic } from '../../data/node/atomic-write.ts';
 import { readFeatureSettings } from '../../data/node/feature-settings.ts';
 import { HistogradError } from '../../errors.ts';
 import type { Device } from '../../gpu/device.ts';
 import type { Extractor } from '../../models/extractors/extractor.ts';
-import { openSlide } from '../../slides/node/open-slide.ts';
+import { openSlide, type SlidePath } from '../../slides/node/open-slide.ts';
 import { renderPreview } from '../../slides/preview.ts';
 import { type SelectOptions, selectedTiles, selectTiles } from '../../slides/select-tiles.ts';
 import type { Slide } from '../../slides/slide.ts';
-import { planTiles, type TilingOptions } from '../../slides/tiling.ts';
+import {
+  planTiles,
+  type TilePlan,
+  type TileScale,
+  type TilingOptions,
+} from '../../slides/tiling.ts';
 import { embedTiles } from '../embed-tiles.ts';
 import { noTissue } from '../extract-features.ts';
 import { readStained } from '../tile-task.ts';
 import { createFeatureFile, type FeatureFileFormat } from './feature-file.ts';
 import type { TilePool } from './tile-pool.ts';
 
-type Settings = Readonly<Record<string, unknown>>;
-
 export interface ExtractJob {
-  readonly slide: string;
+  readonly slide: SlidePath;
   readonly out: string;
   readonly format: FeatureFileFormat;
   /** Where to draw which tiles were kept, an SVG; null for nowhere. */
@@ -32,7 +36,7 @@ export interface ExtractJob {
   readonly normalise: boolean;
   readonly batch: number;
   /** What the features depend on; stored in the file, and a file with others is not taken for finished. */
-  readonly settings: Settings;
+  readonly settings: FeatureSettings;
 }
 
 export interface ExtractContext {
@@ -76,6 +80,8 @@ export async function extractSlide(
     const selection = await selectTiles(slide, plan, {
       ...job.select,
       ...(signal ? { signal } : {}),
+      // A network scores one tile while the next is read.
+      ...(job.select.scoreTile ? { atOnce: 2 } : pool && scoredInThreads(pool, job.slide, plan)),
       onTile: (done, total) => {
         if (done === 1) context.onPhase?.('choosing', total);
         context.onTiles?.(done, total);
@@ -101,9 +107,9 @@ export async function extractSlide(
     });
     try {
       context.onPhase?.('extracting', tiles.length);
-      const { level, factor, size } = plan;
+      const scale = scaleOf(plan);
       const read = (i: number) => {
-        const task = { plan: { level, factor, size }, tile: tiles[i]!, normalise: job.normalise };
+        const task = { plan: scale, tile: tiles[i]!, normalise: job.normalise };
         return pool ? pool.read(job.slide, task) : readStained(slide, task);
       };
       const options = { batch: job.batch, ahead: 2, signal };
@@ -122,6 +128,26 @@ export async function extractSlide(
   }
 }
 
+/** Enough tiles under way that no thread waits for the slowest one. */
+const TILES_PER_THREAD = 4;
+
+function scoredInThreads(
+  pool: TilePool,
+  slide: SlidePath,
+  plan: TilePlan,
+): Pick<SelectOptions, 'measure' | 'atOnce'> {
+  const scale = scaleOf(plan);
+  return {
+    measure: (tile, question) => pool.measure(slide, { plan: scale, tile, question }),
+    atOnce: TILES_PER_THREAD * pool.threads,
+  };
+}
+
+/** What a thread needs of a plan: not its list of tiles. */
+function scaleOf({ level, factor, size }: TilePlan): TileScale {
+  return { level, factor, size };
+}
+
 /** The resolution given by the user, for a slide that has none of its own. */
 function resolution(
   { name, mpp }: Slide,
@@ -136,30 +162,22 @@ function resolution(
   return {};
 }
 
-async function isFinished(out: string, settings: Settings): Promise<boolean> {
+async function isFinished(out: string, settings: FeatureSettings): Promise<boolean> {
   const exists = await access(out).then(
     () => true,
     () => false,
   );
   if (!exists) return false;
-  const text = await readFeatureSettings(out);
-  if (text === JSON.stringify(settings)) return true;
+  const found = await readFeatureSettings(out);
+  const changes = found && allSettingChanges(found, settings);
+  if (changes?.length === 0) return true;
   const how =
-    text === null ? 'is damaged or was made by something else' : differences(text, settings);
+    changes === null
+      ? 'is damaged or was made by something else'
+      : `was made with other settings: ${changes.map((c) => `${c.name} ${c.found}, now ${c.expected}`).join('; ')}`;
   throw new HistogradError(
     'extracted-otherwise',
     `${out} exists, but ${how}.`,
     'Choose another --out, or delete the file.',
   );
-}
-
-/** What of the settings in a file is not as it is wanted now. */
-function differences(text: string, wanted: Settings): string {
-  const found: Settings = JSON.parse(text);
-  const keys = new Set([...Object.keys(found), ...Object.keys(wanted)]);
-  const changed = [...keys]
-    .map((key) => [key, JSON.stringify(found[key]), JSON.stringify(wanted[key])] as const)
-    .filter(([, before, now]) => before !== now)
-    .map(([key, before = 'none', now = 'none']) => `${key} ${before}, now ${now}`);
-  return `was made with other settings: ${changed.join('; ')}`;
 }

@@ -1,11 +1,11 @@
 /** Feature files written batch by batch, under a temporary name until they are complete. */
-import { randomBytes } from 'node:crypto';
 import { appendFile, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Dataset } from 'h5wasm';
 import { checkH5Opened } from '../../data/h5-rows.ts';
 import { syncFolder, writeError } from '../../data/node/atomic-write.ts';
 import { loadH5 } from '../../data/node/h5-file.ts';
+import { temporaryName } from '../../data/node/temporary-files.ts';
 import { safetensorsHeader } from '../../data/safetensors.ts';
 
 export type FeatureFileFormat = 'h5' | 'safetensors';
@@ -41,10 +41,7 @@ export async function createFeatureFile(
   format: FeatureFileFormat,
   content: FeatureFileContent,
 ): Promise<FeatureFileWriter> {
-  const temporary = join(
-    dirname(path),
-    `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`,
-  );
+  const temporary = await temporaryName(path);
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();

@@ -1,20 +1,26 @@
-/** Tiles read by worker threads, so that decoding overlaps the GPU. */
+/** Tiles read, and judged, by worker threads: decoding overlaps the GPU, scoring takes all cores. */
 import { Tinypool } from 'tinypool';
 import { HistogradError } from '../../errors.ts';
+import type { TileMeasure } from '../../slides/measure-tile.ts';
+import type { SlidePath } from '../../slides/node/open-slide.ts';
 import type { RgbImage } from '../../slides/slide.ts';
-import type { TileTask } from '../tile-task.ts';
+import type { MeasureTask, TileTask } from '../tile-task.ts';
 
 export interface TilePool {
-  read(path: string, task: TileTask): Promise<RgbImage>;
+  readonly threads: number;
+  read(path: SlidePath, task: TileTask): Promise<RgbImage>;
+  measure(path: SlidePath, task: MeasureTask): Promise<TileMeasure>;
   close(): Promise<void>;
 }
 
-/** A HistogradError's content. */
-export interface TileFailure {
-  readonly code: string;
-  readonly message: string;
-  readonly advice: string;
-}
+/** What a thread is asked. */
+export type TileRequest = { readonly path: SlidePath } & (TileTask | MeasureTask);
+
+/** What it answers; a HistogradError as data, because between threads errors lose all but their message. */
+export type TileReply =
+  | { readonly pixels: Uint8Array }
+  | { readonly measure: TileMeasure }
+  | { readonly failure: Readonly<Record<'code' | 'message' | 'advice', string>> };
 
 /** @param worker the built tile-worker */
 export function createTilePool(threads: number, worker: URL): TilePool {
@@ -25,15 +31,25 @@ export function createTilePool(threads: number, worker: URL): TilePool {
     runtime: 'worker_threads',
     isolateWorkers: false,
   });
+  const ask = async (request: TileRequest): Promise<TileReply> => {
+    const reply: TileReply = await pool.run(request);
+    if (!('failure' in reply)) return reply;
+    const { code, message, advice } = reply.failure;
+    const [problem] = message.split('\n  What to do: ');
+    throw new HistogradError(code, problem!, advice);
+  };
   return {
+    threads,
     async read(path, task) {
-      const result: Uint8Array | TileFailure = await pool.run({ path, ...task });
-      if (!(result instanceof Uint8Array)) {
-        const [problem] = result.message.split('\n  What to do: ');
-        throw new HistogradError(result.code, problem!, result.advice);
-      }
+      const reply = await ask({ path, ...task });
+      if (!('pixels' in reply)) throw new Error('the thread sent no pixels');
       const { size } = task.plan;
-      return { width: size, height: size, data: result };
+      return { width: size, height: size, data: reply.pixels };
+    },
+    async measure(path, task) {
+      const reply = await ask({ path, ...task });
+      if (!('measure' in reply)) throw new Error('the thread sent no measure');
+      return reply.measure;
     },
     close: () => pool.destroy(),
   };

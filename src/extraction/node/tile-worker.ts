@@ -1,32 +1,33 @@
 /** What runs in a decoding thread: one slide open at a time, one tile per task. */
 import { HistogradError } from '../../errors.ts';
-import { openSlide } from '../../slides/node/open-slide.ts';
+import { openSlide, type SlidePath } from '../../slides/node/open-slide.ts';
 import type { Slide } from '../../slides/slide.ts';
-import { readStained, type TileTask } from '../tile-task.ts';
-import type { TileFailure } from './tile-pool.ts';
+import { readMeasured, readStained } from '../tile-task.ts';
+import type { TileReply, TileRequest } from './tile-pool.ts';
 
-let opened: { path: string; slide: Promise<Slide> } | null = null;
+let opened: { key: string; slide: Promise<Slide> } | null = null;
 
-async function slideAt(path: string): Promise<Slide> {
-  if (opened?.path === path) return opened.slide;
+async function slideAt(path: SlidePath): Promise<Slide> {
+  const key = JSON.stringify(path);
+  if (opened?.key === key) return opened.slide;
   const before = opened;
   opened = null;
   await before?.slide.then((slide) => slide.close()).catch(() => {});
   // Last, with nothing awaited behind it: a slide that cannot be opened must not go unhandled.
   const slide = openSlide(path);
-  opened = { path, slide };
+  opened = { key, slide };
   return slide;
 }
 
-/** @returns the pixels of the tile, RGB; a HistogradError as data, because between threads errors lose all but their message */
-export default async function work({
-  path,
-  ...task
-}: TileTask & { path: string }): Promise<Uint8Array | TileFailure> {
+export default async function work(request: TileRequest): Promise<TileReply> {
   try {
-    return (await readStained(await slideAt(path), task)).data;
+    const slide = await slideAt(request.path);
+    return 'question' in request
+      ? { measure: await readMeasured(slide, request) }
+      : { pixels: (await readStained(slide, request)).data };
   } catch (cause) {
     if (!(cause instanceof HistogradError)) throw cause;
-    return { code: cause.code, message: cause.message, advice: cause.advice };
+    const { code, message, advice } = cause;
+    return { failure: { code, message, advice } };
   }
 }

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CohortOptions, loadCohort } from '../../../src/data/node/cohort.ts';
 import { serializeSafetensors } from '../../../src/data/safetensors.ts';
+import { cohortSource } from '../../../src/training/cohort-source.ts';
 import { expectError } from '../expect-error.ts';
 
 let folder: string;
@@ -13,11 +14,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function addSlide(name: string, rows = 2, width = 3): void {
+function addSlide(name: string, rows = 2, width = 3, settings?: object): void {
   const path = join(folder, 'features', name);
   mkdirSync(dirname(path), { recursive: true });
   const features = { shape: [rows, width], data: new Float32Array(rows * width) };
-  writeFileSync(path, serializeSafetensors({ features }));
+  const metadata = settings ? { histograd: JSON.stringify(settings) } : undefined;
+  writeFileSync(path, serializeSafetensors({ features }, metadata));
 }
 function addText(name: string, text: string): string {
   const path = join(folder, name);
@@ -157,6 +159,27 @@ describe('bad cohorts', () => {
     await refuses({}, 'empty-bag', /b\.safetensors has no patches/);
     addText('features/b.safetensors', 'junk');
     await refuses({}, 'bad-safetensors', /b\.safetensors/);
+  });
+
+  it('features of other settings, or of a newer histograd', async () => {
+    const settings = { extractor: 'uni', tiling: { mpp: 0.5 } };
+    addSlide('a.safetensors', 2, 3, { ...settings, slide: 'a.svs' });
+    addSlide('b.safetensors', 2, 3, { ...settings, slide: 'b.svs' });
+    addSlide('c.safetensors');
+    expression('id,G1\na,1\nb,1\nc,1\nd,1\n');
+    const onMissing = 'skip';
+    const { slides, warnings } = await load({ onMissing });
+    expect(slides.map((slide) => slide.settings?.slide)).toEqual(['a.svs', 'b.svs', undefined]);
+    expect(warnings.join()).toMatch(/1 of 3 feature files do not say/);
+    expect(cohortSource(slides).settings).toEqual(settings);
+    addSlide('d.safetensors', 2, 3, { ...settings, tiling: { mpp: 1 } });
+    const text = /d\.safetensors, beside .*a\.safetensors: tiling\.mpp is 1, expected 0\.5/;
+    await refuses({}, 'mixed-features', text);
+    // What is not used does not matter.
+    expression('id,G1\na,1\nb,1\nc,1\n');
+    expect((await load({ onMissing })).slides).toHaveLength(3);
+    addSlide('c.safetensors', 2, 3, { format: 2 });
+    await refuses({ onMissing }, 'newer-features', /c\.safetensors/);
   });
 
   it('bad patient tables and patterns', async () => {

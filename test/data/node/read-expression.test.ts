@@ -58,4 +58,18 @@ describe('readExpressionTable', () => {
     await refuses(write('empty.csv', ''), 'bad-expression', /header line/);
     await refuses(folder, 'is-folder', /is a folder/);
   });
+
+  it.each([
+    [
+      'picture.csv',
+      Buffer.from('\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'latin1'),
+      /it is a PNG picture\.\n.*CSV/,
+    ],
+    ['table.xlsx', Buffer.from('PK\x03\x04\x14\0'), /a zip archive, as Excel workbooks are/],
+    ['utf16.csv', Buffer.from('\ufeffid,A\ns1,1\n', 'utf16le'), /it is text in UTF-16/],
+    ['other.csv.gz', gzipSync(Buffer.from('id,A\0')), /other\.csv\.gz .* it is not text/],
+    ['named.csv', gzipSync('id,A\ns1,1\n'), /gzipped, and its name does not end in \.gz/],
+  ])('says that %s is no table, without its bytes', async (name, data, text) => {
+    await expectError(() => readExpressionTable(write(name, data)), 'bad-expression', text);
+  });
 });
