@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
 import type { UserConfig } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { contentSecurityPolicy } from './vite-csp.ts';
 import { wgsl } from './vite-wgsl.ts';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -36,9 +37,15 @@ const SWIFTSHADER_SUBSET = [
 const WEB_APP: UserConfig = {
   root: 'src/web',
   base: './',
-  plugins: [wgsl()],
+  plugins: [wgsl(), contentSecurityPolicy()],
   define: { HISTOGRAD_VERSION: JSON.stringify(version) },
-  build: { target: 'es2023', outDir: '../../dist/web', emptyOutDir: true },
+  build: {
+    target: 'es2023',
+    // Whoever has WebGPU has `light-dark()` and nesting.
+    cssTarget: ['chrome123', 'firefox141', 'safari18'],
+    outDir: '../../dist/web',
+    emptyOutDir: true,
+  },
   worker: { format: 'es', plugins: () => [wgsl()] },
 };
 
@@ -110,6 +117,33 @@ export default defineConfig(({ mode }) => {
               {
                 extends: true as const,
                 resolve: { conditions: ['browser', 'import'] },
+                // Found only while a test runs, they would make Vite reload the page under it.
+                optimizeDeps: {
+                  include: [
+                    'preact',
+                    'preact/hooks',
+                    'preact/jsx-dev-runtime',
+                    '@preact/signals',
+                    'comlink',
+                    'openseadragon',
+                    'uplot',
+                    'h5wasm',
+                    'geotiff',
+                    'dcmjs',
+                    'papaparse',
+                    'zod',
+                    'fast-png',
+                    'ml-matrix',
+                    'simple-statistics',
+                    'linkedom',
+                    'jstat',
+                    '@observablehq/plot',
+                    '@cornerstonejs/codec-openjpeg/decodewasmjs',
+                    '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs',
+                    'wgsl_reflect/wgsl_reflect.module.js',
+                    'fflate',
+                  ],
+                },
                 test: {
                   name: 'browser',
                   include: [...ENGINE_TESTS, 'test/**/*.browser.test.{ts,tsx}'],

@@ -81,6 +81,24 @@ export interface TrainSettings {
   readonly seed: number;
 }
 
+/** How the samples are divided; no patient is in two parts, unless there is only one. */
+export interface Split {
+  /** What is dealt: `patients`, or what is left to deal where there is one patient only. */
+  readonly unit: 'patients' | 'slides' | 'spots';
+  /** Numbers of units in each part. */
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
+  /** What the scores cannot say because of it (one patient: nothing about others); else null. */
+  readonly note: string | null;
+}
+
+/** What a training would be, before it begins. */
+export interface TrainPlan {
+  readonly split: Split;
+  readonly totalSteps: number;
+}
+
 export type RunPhase =
   | 'preparing'
   | 'training'
@@ -95,6 +113,8 @@ export interface RunState {
   readonly id: string;
   readonly title: string;
   readonly settings: TrainSettings;
+  /** Null for a model from elsewhere. */
+  readonly split: Split | null;
   readonly phase: RunPhase;
   readonly epoch: number;
   readonly epochs: number;
@@ -113,6 +133,8 @@ export interface RunState {
   readonly loss: number | null;
   /** Why it failed, or what it recovered from. */
   readonly error: EngineError | null;
+  /** What a reader of the scores must know: what the model has seen, what could not be kept. `split.note` is not among them. */
+  readonly notes: readonly string[];
 }
 
 /** A run kept in the browser's storage. */
@@ -153,6 +175,10 @@ export interface Scores {
 export interface GeneScatter {
   readonly gene: string;
   readonly samples: readonly string[];
+  /** The slide (index into `DatasetSummary.slides`) of every sample. */
+  readonly slides: Uint32Array;
+  /** Its place on that slide, where samples are spots; null where they are slides. */
+  readonly places: Uint32Array | null;
   readonly observed: Float32Array;
   readonly predicted: Float32Array;
 }
@@ -254,11 +280,19 @@ export interface Engine {
   /** The finished run that comes with the page: data and model. */
   openExample(): Promise<{ dataset: DatasetSummary; run: RunState }>;
   inspectFiles(files: readonly DroppedFile[]): Promise<Intake>;
-  openFiles(files: readonly DroppedFile[], options: OpenOptions): Promise<DatasetSummary>;
+  /** With the model that came among the files, ready to predict, if one did. */
+  openFiles(
+    files: readonly DroppedFile[],
+    options: OpenOptions,
+  ): Promise<{ dataset: DatasetSummary; run: RunState | null }>;
 
-  /** Training. `train` comes back when the run has begun; its state follows in events. */
+  /** Training. `train` comes back when the run has begun; its state follows in events. The data set then says which part every slide is in. */
   defaults(model: ModelKind): Promise<TrainSettings>;
-  train(settings: TrainSettings): Promise<RunState>;
+  /** Names of the open data's genes, the most variable first. */
+  genesByVariance(): Promise<readonly string[]>;
+  /** Cheap; throws what is wrong with the settings. */
+  plan(settings: TrainSettings): Promise<TrainPlan>;
+  train(settings: TrainSettings): Promise<{ dataset: DatasetSummary; run: RunState }>;
   /** Comes back when the checkpoint is stored. */
   pause(): Promise<void>;
   resume(): Promise<void>;

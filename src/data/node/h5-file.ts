@@ -32,10 +32,11 @@ export async function useH5File<T>(path: string, use: (tables: H5Tables) => T): 
 
 /** The HDF5 library that sees the disk. */
 export async function loadH5() {
-  const { File, FS, ready } = await import('h5wasm/node');
-  const library = await ready;
-  silence(FS);
-  return { library, File };
+  const module = await import('h5wasm/node');
+  const library = await module.ready;
+  // Null until the library is ready.
+  silence(module.FS);
+  return { library, File: module.File };
 }
 
 let silenced = false;

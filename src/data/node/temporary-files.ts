@@ -1,6 +1,6 @@
 /** Names of files under way, and the removal of those that a killed process left. */
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, readlink, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { readError } from './read-file.ts';
@@ -39,7 +39,7 @@ export async function sweepTemporaryFiles(
     const [, name = '', pid = '', place = ''] = PATTERN.exec(entry.name) ?? [];
     if (!entry.isFile() || name === '' || !ofOurs(name)) continue;
     const path = join(folder, entry.name);
-    const alive = place === here ? isAlive(Number(pid)) : await isFresh(path);
+    const alive = place === here ? await isAlive(Number(pid)) : await isFresh(path);
     if (alive) continue;
     // One that cannot be removed does no harm.
     const gone = await rm(path).then(
@@ -51,15 +51,17 @@ export async function sweepTemporaryFiles(
   return swept;
 }
 
-function isAlive(pid: number): boolean {
+async function isAlive(pid: number): Promise<boolean> {
   if (pid === process.pid) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     // Only this says that there is none; a process of another user may not be signalled.
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
   }
+  // In a container whose first process waits for nobody, a killed one stays in the table for ever, as a zombie.
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return !/\) [ZX] [^)]*$/.test(status);
 }
 
 async function isFresh(path: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 /** What training, maps and scores need of the data that are open. */
+import type { ExpressionTransform } from '../../data/expression-transform.ts';
 import type { PatchFeatures } from '../../data/features.ts';
 import type { BagSource } from '../../training/bag-source.ts';
 import type { DatasetSummary, Places } from '../protocol.ts';
@@ -9,9 +10,14 @@ export interface Dataset {
   readonly source: BagSource;
   /** [samples, genes], row-major, in `summary.unit`; null without expression. */
   readonly targets: Float32Array | null;
+  /** What the library did to the table's values to get `targets`: goes into the model file. */
+  readonly transform: ExpressionTransform;
   /** The slide (index into `summary.slides`) of every sample. */
   readonly slideOfSample: Uint32Array;
-  /** Features of a slide's places, one row each in the order of `places`. */
+  /**
+   * Features of a slide's places, one row each in the order of `places`. In a set of kind `spots` a place is a sample:
+   * a slide's samples come in the order of its places.
+   */
   placeFeatures(slide: number): Promise<PatchFeatures>;
   places(slide: number): Promise<Places>;
   /** Truth of a gene at the slide's places; null where it is not known per place. */

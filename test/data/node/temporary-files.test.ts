@@ -1,8 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { sweepTemporaryFiles, temporaryName } from '../../../src/data/node/temporary-files.ts';
 import { expectError } from '../expect-error.ts';
@@ -38,6 +48,20 @@ it('removes the files of processes that are gone, and of no other', async () => 
   } finally {
     living.kill();
     killed.kill();
+  }
+});
+
+it.skipIf(!existsSync('/proc/self/stat'))('takes a zombie for gone', async () => {
+  // `sleep` never asks what became of the child that it took over from the shell.
+  const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 100']);
+  try {
+    const [line] = await once(parent.stdout, 'data');
+    const pid = Number(line);
+    add(await nameOf('a.h5', { pid }));
+    while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) await setTimeout(5);
+    expect(await sweep()).toEqual(['a.h5']);
+  } finally {
+    parent.kill();
   }
 });
 
