@@ -35,7 +35,7 @@ function Found({ card }: { card: AdapterCard }) {
         <dt>Arithmetic</dt>
         <dd>
           {describeGflops(card.gflops)}
-          <span class="soft"> measured, matrix product</span>
+          <span class="soft"> measured, multiply-adds</span>
         </dd>
         <dt>Memory</dt>
         <dd>

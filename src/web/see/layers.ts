@@ -52,7 +52,10 @@ export function modeProblem(
   return null;
 }
 
-/** One layer, or two for `side`; none where `modeProblem` has something to say, or attention is not there yet. */
+/**
+ * One layer, or two for `side`. Where a comparison lacks the measured half it is the predicted one (`modeProblem` says
+ * why); none where there is nothing to show, or attention is not there yet.
+ */
 export function layersOf(
   mode: Mode,
   map: GeneMap,
@@ -61,7 +64,6 @@ export function layersOf(
   settings: LayerSettings,
 ): readonly Layer[] {
   if (mode === 'attention') return attention ? [attentionLayer(attention, settings)] : [];
-  if (modeProblem(mode, map, attention)) return [];
   const { predicted, observed } = map;
   const both = [predicted, observed].filter((values) => values !== null);
   const layer = (kind: 'predicted' | 'measured' | 'blend', values: Float32Array): Layer => {
@@ -78,9 +80,9 @@ export function layersOf(
       },
     };
   };
-  if (mode === 'predicted' && predicted) return [layer('predicted', predicted)];
-  if (mode === 'measured' && observed) return [layer('measured', observed)];
-  if (!predicted || !observed) return [];
+  if (mode === 'measured') return observed ? [layer('measured', observed)] : [];
+  if (!predicted) return [];
+  if (mode === 'predicted' || !observed) return [layer('predicted', predicted)];
   if (mode === 'side') return [layer('predicted', predicted), layer('measured', observed)];
   if (mode === 'blend') {
     const share = settings.blend;

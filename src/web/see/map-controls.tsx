@@ -62,7 +62,7 @@ export function MapControls({ look, onLook, problemOf, noun }: MapControlsProps)
         })}
       </fieldset>
       <div class="see-look">
-        {mode === 'blend' && (
+        {mode === 'blend' && problemOf('blend') === null && (
           <label>
             Predicted
             <input

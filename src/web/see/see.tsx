@@ -44,7 +44,10 @@ export function See(props: SeeProps) {
 function Results({ engine, dataset, run, onError, first }: SeeProps & { first: SlideSummary }) {
   const [chosenGene, setGene] = useState<string | null>(null);
   const [slideId, setSlideId] = useState(first.id);
-  const [look, setLook] = useState<MapLook>(FIRST_LOOK);
+  const [look, setLook] = useState<MapLook>(() =>
+    // Without tissue to see through it, the map has the colours of its legend.
+    first.picture ? FIRST_LOOK : { ...FIRST_LOOK, opacity: 1 },
+  );
   const hovered = useSignal(-1);
   const selected = useSignal(-1);
   const framed = useRef<(() => Framed | null) | null>(null);
@@ -121,7 +124,7 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
       opacity: look.opacity,
       ...frame,
       readTile: (level, column, row) => engine.pictureTile(slide.id, level, column, row),
-      title: look.mode === 'side' ? `${gene}, predicted and measured` : (layers[0]?.title ?? ''),
+      title: layers.length > 1 ? `${gene}, predicted and measured` : (layers[0]?.title ?? ''),
       subtitle: [slide.id, partWords(slide), dataset.title, run.title].filter(Boolean).join(' · '),
       simulated: dataset.simulated,
     });
@@ -130,7 +133,15 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
     {
       name: 'Map (PNG)',
       hint: 'The map as it is seen, with legend and scale bar',
-      file: fileName([dataset.title, slide.id, gene ?? '', look.mode], 'png'),
+      file: fileName(
+        [
+          dataset.title,
+          slide.id,
+          gene ?? '',
+          layers.length > 1 ? 'side-by-side' : (layers[0]?.kind ?? ''),
+        ],
+        'png',
+      ),
       make: layers.length > 0 && places ? picture : null,
     },
     {
@@ -190,7 +201,12 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
           <SlideChoice dataset={dataset} slide={slide} onSlide={setSlideId} />
         </div>
         <MapControls look={look} onLook={onLook} problemOf={problemOf} noun={noun} />
-        {problem && <p class="note">{problem}</p>}
+        {problem && (
+          <p class="note">
+            {problem}
+            {layers.length > 0 && ' The prediction alone is shown.'}
+          </p>
+        )}
         {map && <SlideValues map={map} unit={dataset.unit} />}
         {failure && (
           <Failed

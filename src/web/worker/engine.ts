@@ -1,8 +1,7 @@
-/** The engine of the page: one data set is open at a time, with a training or a trained model. */
+/** The engine of the page. */
 import { HistogradError } from '../../errors.ts';
 import type { Device } from '../../gpu/device.ts';
-import { type ModelKind, modelTitle } from '../../models/registry.ts';
-import { checkTask } from '../../training/check-task.ts';
+import type { ModelKind } from '../../models/registry.ts';
 import type {
   AdapterCard,
   BenchRow,
@@ -23,29 +22,13 @@ import type {
 } from '../protocol.ts';
 import { adapterCard } from './adapter-card.ts';
 import type { Dataset, DatasetFolder } from './dataset.ts';
-import { type Deal, deal, partsOfSlides } from './deal.ts';
-import {
-  type Finished,
-  mapFile,
-  predictionsFile,
-  reportFile,
-  unscoredPredictionsFile,
-} from './exports.ts';
-import { foreignRun, scorablePart, type Told } from './foreign-model.ts';
+import { mapFile, predictionsFile, reportFile, unscoredPredictionsFile } from './exports.ts';
 import { Gpu } from './gpu.ts';
-import { OpenModel } from './open-model.ts';
-import { Results, type ScoredPart, slideIndex } from './results.ts';
-import { DATA, MODEL, type RunRecord, RunStore } from './run-store.ts';
-import {
-  chosenGenes,
-  defaultSettings,
-  genesByVariance,
-  pickColumns,
-  trainOptions,
-} from './settings.ts';
-import { type RunContext, storedState, TrainingRun } from './training-run.ts';
-
-type OnTask = (label: string, done: number, total: number) => void;
+import { planTraining } from './plan-training.ts';
+import { slideIndex } from './results.ts';
+import { DATA, RunStore } from './run-store.ts';
+import { Session } from './session.ts';
+import { defaultSettings, genesByVariance } from './settings.ts';
 
 /** Where data come from. */
 export interface DataDoor {
@@ -55,7 +38,7 @@ export interface DataDoor {
     files: readonly DroppedFile[],
     options: OpenOptions,
     device: Device,
-    onTask: OnTask,
+    onTask: (label: string, done: number, total: number) => void,
   ): Promise<Dataset>;
   openSaved(folder: DatasetFolder, device: Device): Promise<Dataset>;
 }
@@ -68,27 +51,14 @@ export interface EngineParts {
   readonly openDevice?: () => Promise<Device>;
 }
 
-/** A model with what it says of the open data. */
-interface Shown {
-  readonly model: OpenModel;
-  readonly results: Results;
-  readonly samples: Deal['samples'];
-  /** Of a model that was not trained by the open run. */
-  readonly run: RunState | null;
-}
-
 export class AppEngine implements Engine {
   readonly #data: () => Promise<DataDoor>;
   readonly #warmUp: EngineParts['warmUp'];
   readonly #gpu: Gpu;
+  readonly #session: Session;
   #listen: (event: EngineEvent) => void = () => {};
   #store: Promise<RunStore> | null = null;
-  #dataset: Dataset | null = null;
-  #run: TrainingRun | null = null;
-  #shown: Shown | null = null;
-  /** Lets other tabs have the finished run that is open. */
-  #release: () => void = () => {};
-  /** What changes the state is done one after the other. */
+  /** What changes the session is done one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor({ data, warmUp, openDevice }: EngineParts) {
@@ -96,6 +66,7 @@ export class AppEngine implements Engine {
     this.#warmUp = warmUp;
     const text = 'The GPU went away and came back.';
     this.#gpu = new Gpu(() => this.#listen({ type: 'notice', text }), openDevice);
+    this.#session = new Session(this.#gpu, (event) => this.#listen(event));
   }
 
   async start(listen: (event: EngineEvent) => void): Promise<AdapterCard> {
@@ -113,7 +84,8 @@ export class AppEngine implements Engine {
   openSimulated(): Promise<DatasetSummary> {
     return this.#alone(async () => {
       const door = await this.#data();
-      return this.#take(await door.openSimulated());
+      await this.#session.take(await door.openSimulated());
+      return this.#session.summary();
     });
   }
 
@@ -122,9 +94,9 @@ export class AppEngine implements Engine {
       const door = await this.#data();
       const { loadExample } = await import('./example.ts');
       const { name, model, told } = await loadExample();
-      await this.#take(await door.openSimulated());
-      const run = await this.#show(name, model, told);
-      return { dataset: this.#summary(), run };
+      await this.#session.take(await door.openSimulated());
+      const run = await this.#session.showForeign(name, model, told);
+      return { dataset: this.#session.summary(), run };
     });
   }
 
@@ -139,21 +111,23 @@ export class AppEngine implements Engine {
     return this.#alone(async () => {
       const door = await this.#data();
       const dataset = await this.#gpu.use((device) =>
-        door.openFiles(files, options, device, this.#onTask),
+        door.openFiles(files, options, device, this.#session.onTask),
       );
-      await this.#take(dataset);
+      await this.#session.take(dataset);
       const { model } = dataset;
-      const run = model ? await this.#show(model.name, new Uint8Array(model.bytes)) : null;
-      return { dataset: this.#summary(), run };
+      const run = model
+        ? await this.#session.showForeign(model.name, new Uint8Array(model.bytes))
+        : null;
+      return { dataset: this.#session.summary(), run };
     });
   }
 
   async defaults(model: ModelKind): Promise<TrainSettings> {
-    return defaultSettings(model, this.#open());
+    return defaultSettings(model, this.#session.dataset);
   }
 
   async genesByVariance(): Promise<readonly string[]> {
-    return genesByVariance(this.#open());
+    return genesByVariance(this.#session.dataset);
   }
 
   async plan(settings: TrainSettings): Promise<TrainPlan> {
@@ -164,29 +138,22 @@ export class AppEngine implements Engine {
   train(settings: TrainSettings): Promise<{ dataset: DatasetSummary; run: RunState }> {
     return this.#alone(async () => {
       const plan = await this.#plan(settings);
-      await this.#leaveRun();
-      const id = crypto.randomUUID();
-      const title = `${modelTitle(settings.model)} on ${this.#open().summary.title}`;
-      const folder = await (await this.#runs()).create(id);
-      const run = new TrainingRun(this.#context(plan.samples), folder, {
-        ...{ ...plan, id, title, settings },
-      });
-      this.#run = run;
-      run.begin();
-      return { dataset: this.#summary(plan.samples), run: run.state };
+      const store = await this.#runs();
+      const run = await this.#session.begin(plan, settings, (id) => store.create(id));
+      return { dataset: this.#session.summary(), run };
     });
   }
 
   async pause(): Promise<void> {
-    await this.#training().pause();
+    await this.#session.training.pause();
   }
 
   async resume(): Promise<void> {
-    this.#training().resume();
+    this.#session.training.resume();
   }
 
   async stop(): Promise<void> {
-    await this.#training().stop();
+    await this.#session.training.stop();
   }
 
   async storedRuns(): Promise<readonly StoredRun[]> {
@@ -196,28 +163,16 @@ export class AppEngine implements Engine {
   openRun(id: string): Promise<{ dataset: DatasetSummary; run: RunState }> {
     return this.#alone(async () => {
       // It would wait for itself.
-      if (this.#isOpen(id)) await this.#leaveRun();
-      const { folder, release, record } = await (await this.#runs()).open(id);
+      if (this.#session.holds(id)) await this.#session.leaveRun();
+      const { record, ...open } = await (await this.#runs()).open(id);
       try {
         const door = await this.#data();
-        const saved = await folder.folder(DATA);
-        await this.#take(await this.#gpu.use((device) => door.openSaved(saved, device)));
-        const dataset = this.#summary(record.samples);
-        if (record.phase === 'finished') {
-          const file = await folder.read(MODEL);
-          if (!file) throw new Error(`run ${id} is finished, but has no model`);
-          const model = new Uint8Array(await file.arrayBuffer());
-          const state = storedState(record);
-          this.#showOwn(model, record, state);
-          this.#release = release;
-          return { dataset, run: state };
-        }
-        const context = this.#context(record.samples);
-        this.#run = new TrainingRun(context, { folder, release }, record, record);
-        this.#run.begin();
-        return { dataset, run: this.#run.state };
+        const saved = await open.folder.folder(DATA);
+        await this.#session.take(await this.#gpu.use((device) => door.openSaved(saved, device)));
+        const run = await this.#session.goOn(record, open);
+        return { dataset: this.#session.summary(), run };
       } catch (error) {
-        release();
+        open.release();
         throw error;
       }
     });
@@ -225,59 +180,60 @@ export class AppEngine implements Engine {
 
   deleteRun(id: string): Promise<void> {
     return this.#alone(async () => {
-      if (this.#run?.active && this.#run.state.id === id) {
-        throw new HistogradError('busy', 'This run is training.', 'Pause it first.');
+      if (this.#session.holds(id)) {
+        if (this.#session.busy) {
+          throw new HistogradError('busy', 'This run is training.', 'Pause it first.');
+        }
+        await this.#session.leaveRun();
       }
-      if (this.#isOpen(id)) await this.#leaveRun();
       await (await this.#runs()).remove(id);
     });
   }
 
   openModel(file: File): Promise<RunState> {
     return this.#alone(async () => {
-      this.#open();
       const bytes = new Uint8Array(await file.arrayBuffer());
-      return this.#show(file.name, bytes);
+      return this.#session.showForeign(file.name, bytes);
     });
   }
 
   async scores(): Promise<Scores> {
-    return this.#results().results.scores();
+    return this.#session.shown.results.scores();
   }
 
   async scatter(gene: string): Promise<GeneScatter> {
-    return this.#results().results.scatter(gene);
+    return this.#session.shown.results.scatter(gene);
   }
 
   async places(slide: string): Promise<Places> {
-    const dataset = this.#open();
+    const dataset = this.#session.dataset;
     return dataset.places(slideIndex(dataset, slide));
   }
 
   async map(slide: string, gene: string): Promise<GeneMap> {
-    return this.#results().results.map(slide, gene);
+    return this.#session.shown.results.map(slide, gene);
   }
 
   async attention(slide: string): Promise<Float32Array | null> {
-    return this.#results().results.attention(slide);
+    return this.#session.shown.results.attention(slide);
   }
 
   async pictureTile(slide: string, level: number, column: number, row: number) {
-    const dataset = this.#open();
+    const dataset = this.#session.dataset;
     return dataset.pictureTile(slideIndex(dataset, slide), level, column, row);
   }
 
   async exportModel(): Promise<Blob> {
-    return new Blob([this.#results().model.bytes], { type: 'application/octet-stream' });
+    return new Blob([this.#session.shown.model.bytes], { type: 'application/octet-stream' });
   }
 
   async exportPredictions(): Promise<Blob> {
-    const { model, results } = this.#results();
+    const { model, results } = this.#session.shown;
     const { samples, known } = await results.scored();
     return model.use(async (device, trained) =>
       samples.length > 0 && known.length > 0
-        ? predictionsFile(await this.#finished(trained))
-        : unscoredPredictionsFile(device, this.#open(), trained),
+        ? predictionsFile(await this.#session.finished(trained))
+        : unscoredPredictionsFile(device, this.#session.dataset, trained),
     );
   }
 
@@ -286,12 +242,14 @@ export class AppEngine implements Engine {
   }
 
   async exportReport(): Promise<Blob> {
-    const { model } = this.#results();
-    return model.use(async (device, trained) => reportFile(device, await this.#finished(trained)));
+    const { model } = this.#session.shown;
+    return model.use(async (device, trained) =>
+      reportFile(device, await this.#session.finished(trained)),
+    );
   }
 
   async bench(): Promise<readonly BenchRow[]> {
-    if (this.#run?.active) {
+    if (this.#session.busy) {
       throw new HistogradError(
         'busy',
         'A training is using the GPU: the times would say nothing.',
@@ -299,12 +257,12 @@ export class AppEngine implements Engine {
       );
     }
     const { quickBench } = await import('./bench.ts');
-    return quickBench(this.#onTask);
+    return quickBench(this.#session.onTask);
   }
 
-  readonly #onTask: OnTask = (label, done, total) => {
-    this.#listen({ type: 'task', label, done, total });
-  };
+  async #plan(settings: TrainSettings) {
+    return planTraining(await this.#gpu.device(), this.#session.dataset, settings);
+  }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work);
@@ -315,128 +273,5 @@ export class AppEngine implements Engine {
   #runs(): Promise<RunStore> {
     this.#store ??= RunStore.open();
     return this.#store;
-  }
-
-  /** Puts another data set in the place of the open one. A training of that is paused, and can be opened again. */
-  async #take(dataset: Dataset): Promise<DatasetSummary> {
-    await this.#leaveRun();
-    await this.#dataset?.close();
-    this.#dataset = dataset;
-    return dataset.summary;
-  }
-
-  async #leaveRun(): Promise<void> {
-    await this.#run?.close();
-    this.#run = null;
-    this.#shown?.model.close();
-    this.#shown = null;
-    this.#release();
-    this.#release = () => {};
-  }
-
-  /** Whether this tab holds the stored run. */
-  #isOpen(id: string): boolean {
-    return id === this.#run?.state.id || id === this.#shown?.run?.id;
-  }
-
-  #summary(samples = this.#shown?.samples): DatasetSummary {
-    const dataset = this.#open();
-    if (!samples) return dataset.summary;
-    const parts = partsOfSlides(dataset, samples);
-    const slides = dataset.summary.slides.map((slide, i) => ({ ...slide, part: parts[i]! }));
-    return { ...dataset.summary, slides };
-  }
-
-  async #plan(settings: TrainSettings): Promise<Deal & { totalSteps: number }> {
-    const dataset = this.#open();
-    const { summary, targets, source } = dataset;
-    if (!targets) {
-      throw new HistogradError(
-        'no-truth',
-        'These data have no expression to learn from.',
-        'Open them together with a table of expression, or open a trained model to predict them.',
-      );
-    }
-    const { names, columns } = chosenGenes(settings, dataset);
-    const options = trainOptions(settings, dataset, names.length);
-    const dealt = await deal(dataset, settings);
-    const { model: kind, modelOptions } = settings;
-    const device = await this.#gpu.device();
-    checkTask({
-      ...{ device, source, genes: names, kind, modelOptions, options },
-      targets: pickColumns(targets, summary.genes.length, columns),
-      split: dealt.samples,
-    });
-    const trains = kind !== 'knn' && kind !== 'ridge';
-    const steps = Math.ceil(dealt.samples.train.length / settings.batchSize);
-    return { ...dealt, totalSteps: trains ? settings.epochs * steps : 0 };
-  }
-
-  #context(samples: Deal['samples']): RunContext {
-    return {
-      gpu: this.#gpu,
-      dataset: this.#open(),
-      emit: (event) => this.#listen(event),
-      onModel: (bytes) => this.#showOwn(bytes, { samples }, null),
-    };
-  }
-
-  /** Shows what the open run, or a stored one, has learnt. */
-  #showOwn(
-    bytes: Uint8Array<ArrayBuffer>,
-    { samples }: Pick<RunRecord, 'samples'>,
-    run: RunState | null,
-  ): void {
-    const model = new OpenModel(this.#gpu, 'The model of this run', bytes);
-    const part: ScoredPart = { part: 'test', samples: samples.test };
-    const results = new Results(model, this.#open(), part, this.#onTask);
-    this.#shown = { model, results, samples, run };
-  }
-
-  /** Shows a model from elsewhere. */
-  async #show(name: string, bytes: Uint8Array<ArrayBuffer>, told: Told = {}): Promise<RunState> {
-    const dataset = this.#open();
-    const model = new OpenModel(this.#gpu, name, bytes);
-    await model.requireFit(dataset);
-    const { part, run } = await model.use(async (_, trained) => {
-      const { notes, ...part } = scorablePart(dataset, trained);
-      return { part, run: foreignRun(name, dataset, trained, { notes, ...told }) };
-    });
-    // Only now: a file that does not fit must not end what is open.
-    await this.#leaveRun();
-    const results = new Results(model, dataset, part, this.#onTask);
-    this.#shown = { model, results, samples: part.split, run };
-    this.#listen({ type: 'run', run });
-    return run;
-  }
-
-  async #finished(trained: Finished['trained']): Promise<Finished> {
-    const { results, samples, run } = this.#results();
-    return {
-      run: run ?? this.#training().state,
-      dataset: this.#open(),
-      trained,
-      scored: await results.scored(),
-      train: samples.train,
-    };
-  }
-
-  #open(): Dataset {
-    if (this.#dataset) return this.#dataset;
-    throw new HistogradError('no-data', 'No data are open.', 'Open a data set first.');
-  }
-
-  #training(): TrainingRun {
-    if (this.#run) return this.#run;
-    throw new HistogradError('no-run', 'There is no training.', 'Begin one first.');
-  }
-
-  #results(): Shown {
-    if (this.#shown) return this.#shown;
-    throw new HistogradError(
-      'no-model',
-      'There is no trained model yet.',
-      'Train one to its end, or open one.',
-    );
   }
 }

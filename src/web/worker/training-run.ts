@@ -8,12 +8,13 @@ import { checkpointProgress } from '../../training/checkpoint.ts';
 import type { TrainingRecord, TrainProgress, TrainTask } from '../../training/task.ts';
 import { type TrainResult, train } from '../../training/train.ts';
 import { serializeModel } from '../../training/trained-model.ts';
-import type { EngineEvent, RunState, TrainSettings } from '../protocol.ts';
+import type { EngineEvent, RunState } from '../protocol.ts';
 import type { Dataset } from './dataset.ts';
 import type { Deal } from './deal.ts';
 import { toEngineError } from './errors.ts';
 import { type Gpu, isLoss } from './gpu.ts';
 import { Pace } from './pace.ts';
+import { newState, type RunPlan, storedState } from './run-state.ts';
 import {
   CHECKPOINT,
   DATA,
@@ -38,14 +39,6 @@ export interface RunContext {
   readonly emit: (event: EngineEvent) => void;
   /** Called once, with the content of the model file. */
   readonly onModel: (model: Uint8Array<ArrayBuffer>) => void;
-}
-
-/** What a run is, before anything is computed. */
-export interface RunPlan extends Deal {
-  readonly id: string;
-  readonly title: string;
-  readonly settings: TrainSettings;
-  readonly totalSteps: number;
 }
 
 export class TrainingRun {
@@ -85,6 +78,10 @@ export class TrainingRun {
       EVENT_MILLISECONDS,
     );
     this.#saved = record ? Promise.resolve(true) : this.#saveData();
+  }
+
+  get samples(): Deal['samples'] {
+    return this.#samples;
   }
 
   get state(): RunState {
@@ -324,26 +321,4 @@ export class TrainingRun {
     if (now) this.#publish.now();
     else this.#publish.soon();
   }
-}
-
-function newState({ id, title, settings, split, totalSteps }: Omit<RunPlan, 'samples'>): RunState {
-  return {
-    ...{ id, title, settings, split, totalSteps },
-    phase: 'preparing',
-    epochs: settings.epochs,
-    ...{ epoch: 0, step: 0, seconds: 0, stepsPerSecond: null, secondsLeft: null },
-    ...{ liveBytes: 0, peakBytes: 0, points: [], loss: null, error: null, notes: [] },
-  };
-}
-
-/** The state of a run as it was stored. */
-export function storedState(record: RunRecord): RunState {
-  const { id, title, settings, split, totalSteps, phase, ...rest } = record;
-  const { epoch, step, seconds, peakBytes, points, notes } = rest;
-  return {
-    ...newState({ id, title, settings, split, totalSteps }),
-    phase: phase === 'finished' ? 'finished' : 'paused',
-    ...{ epoch, step, seconds, peakBytes, points, notes },
-    loss: points.at(-1)?.trainLoss ?? null,
-  };
 }

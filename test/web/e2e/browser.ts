@@ -13,6 +13,9 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 /** Left out, and named in the list of skipped tests, where there is no Chromium. */
 export const describeInChromium = describe.skipIf(!CHROMIUM);
 
+/** Other work on the machine makes a step long; the whole takes about a minute on two quiet cores. */
+export const PATIENT = { timeout: 180_000 };
+
 const QUIET = [
   '--no-sandbox',
   '--disable-quic',
@@ -25,7 +28,9 @@ const QUIET = [
 export function launch({ webgpu = true } = {}): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
-    args: webgpu ? [...QUIET, '--enable-unsafe-webgpu'] : [...QUIET, '--disable-features=WebGPU'],
+    args: webgpu
+      ? [...QUIET, '--enable-unsafe-webgpu']
+      : [...QUIET, '--disable-blink-features=WebGPU'],
   });
 }
 
@@ -66,7 +71,7 @@ export async function visit(
     );
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(30_000);
   await page.goto(site.url);
   return {
     page,

@@ -9,7 +9,7 @@ import { formatFixed, formatSignificant } from '../../../src/report/format.ts';
 import { parseModel, predictSlides } from '../../../src/training/trained-model.ts';
 import { openSimulated as simulatedInNode } from '../../../src/web/data/simulated.ts';
 import { testDevice } from '../../device.ts';
-import { describeInChromium, launch, picture, type Visit, visit } from './browser.ts';
+import { describeInChromium, launch, PATIENT, picture, type Visit, visit } from './browser.ts';
 import { predictionsOf, readCsv } from './csv.ts';
 import { watchMainThread } from './main-thread.ts';
 import { openSite, type Site } from './site.ts';
@@ -28,7 +28,7 @@ const FIRST_LOAD_BYTES = 400e3;
 const LONGEST_TASK = 100;
 const PREDICTION_TOLERANCE = 1e-5;
 
-describeInChromium('a training on the simulated cohort, played through', () => {
+describeInChromium('a training on the simulated cohort, played through', PATIENT, () => {
   let site: Site;
   let browser: Browser;
   let visited: Visit;
@@ -131,9 +131,8 @@ describeInChromium('a training on the simulated cohort, played through', () => {
   it.each(['Measured', 'Side by side', 'Blend', 'Difference', 'Attention'])(
     'shows the view: %s',
     async (mode) => {
-      await page.getByText(mode, { exact: true }).click();
-      expect(await page.getByRole('radio', { name: mode }).isChecked()).toBe(true);
-      const map = page.getByRole('application', { name: /SIM|Attention/ });
+      await page.getByRole('radio', { name: mode }).check();
+      const map = page.getByRole('application', { name: /, SIM-P\d+-S\d$/ });
       await expect.poll(async () => colours(await map.screenshot())).toBeGreaterThan(200);
       expect(await page.getByRole('img', { name: /^Colour legend/ }).count()).toBe(
         mode === 'Side by side' ? 2 : 1,
@@ -142,7 +141,7 @@ describeInChromium('a training on the simulated cohort, played through', () => {
   );
 
   it('saves the map as a picture of the right size', async () => {
-    await page.getByText('Predicted', { exact: true }).click();
+    await page.getByRole('radio', { name: 'Predicted' }).check();
     const map = page.getByRole('application', { name: /Predicted SIM_/ });
     const box = await map.boundingBox();
     const { name, content } = await save(page, 'Map (PNG)');

@@ -47,6 +47,8 @@ describe('layers', () => {
     for (const mode of ['predicted', 'measured', 'side', 'blend', 'difference'] as const) {
       expect(layersOf(mode, whole, undefined, 'log2', SETTINGS)).toEqual([]);
     }
+    const unmeasured = layersOf('side', { ...MAP, observed: null }, undefined, 'log2', SETTINGS);
+    expect(unmeasured.map(({ kind }) => kind)).toEqual(['predicted']);
     expect(modeProblem('predicted', whole, undefined)).toContain('whole slides only');
     expect(modeProblem('measured', whole, undefined)).toContain('whole slide');
     expect(modeProblem('side', { ...MAP, observed: null }, undefined)).toContain('measured');

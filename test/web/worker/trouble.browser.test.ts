@@ -63,10 +63,14 @@ describe('a lost device', () => {
   it('is given up when it happens again and again', async () => {
     const { engine } = watched;
     const end = watched.ended();
-    const open = Device.prototype.flush;
-    vi.spyOn(Device.prototype, 'flush').mockImplementation(function (this: Device) {
-      if (watched.states.at(-1)?.phase !== 'finished') this.raw.destroy();
-      open.call(this);
+    const acquire = Device.prototype.acquire;
+    vi.spyOn(Device.prototype, 'acquire').mockImplementation(function (
+      this: Device,
+      bytes,
+      purpose,
+    ) {
+      this.raw.destroy();
+      return acquire.call(this, bytes, purpose);
     });
     await engine.train(tinySettings());
     const { phase, error } = await end;
