@@ -24,6 +24,7 @@ import {
   inferExtractor,
 } from '../models/extractors/registry.ts';
 import { formatCount, formatDuration } from '../report/format.ts';
+import { LARGEST_TILE } from '../slides/tiling.ts';
 import { Generator } from '../tensor/random.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
@@ -36,7 +37,7 @@ const schema = z.strictObject({
   extractor: z.enum(EXTRACTOR_NAMES).optional(),
   mpp: z.number().positive().optional(),
   tileMpp: z.number().positive().default(0.5),
-  tileSize: z.int().positive().optional(),
+  tileSize: z.int().positive().max(LARGEST_TILE).optional(),
   overlap: z.int().min(0).default(0),
   edge: z.enum(['drop', 'pad']).default('drop'),
   tissue: z.enum(['sequoia', 'otsu', 'none']).default('otsu'),
@@ -197,7 +198,7 @@ async function extractAll(
           'Run the same command again to go on with the others.',
         );
       }
-      // Neither the device nor a full disk will be better for the next slide.
+      // Neither the device nor a full disk nor damaged weights will be better for the next slide.
       if (!(cause instanceof HistogradError) || FATAL.has(cause.code)) throw cause;
       failed.push(name);
       // Most messages name the slide first.
@@ -220,6 +221,8 @@ const FATAL = new Set([
   'disk-full',
   'not-writable',
   'no-folder',
+  'non-finite-features',
+  'non-finite-score',
 ]);
 
 /** A log shows a line after so long a silence. */

@@ -83,7 +83,8 @@ function train(): Command {
     )
     .option(
       '--model <kinds>',
-      'direct-abmil, direct-patch-level, contrastive, knn, ridge; several with commas; or all',
+      'direct-abmil, direct-patch-level, contrastive, knn, ridge; several with commas, or repeated; or all',
+      (more: string, so: string | undefined) => (so ? `${so},${more}` : more),
     )
     .option('--out <dir>', 'run folder to write')
     .option('--folds <n>', 'patient-level folds (default: 5)', NUMBER)

@@ -4,7 +4,7 @@ import { HistogradError } from '../errors.ts';
 import { DEXINED_SOURCE, dexinedScore, openDexiNed } from '../extraction/dexined-score.ts';
 import type { Device } from '../gpu/device.ts';
 import type { SelectOptions, SelectorKind } from '../slides/select-tiles.ts';
-import type { KeepRule } from '../slides/selectors/keep.ts';
+import { checkKeepRule, type KeepRule } from '../slides/selectors/keep.ts';
 import type { TissueRule } from '../slides/tissue-mask.ts';
 
 interface TileChoice {
@@ -72,13 +72,18 @@ export function withDexiNed(
 
 /** `sigmas:1`, `fraction:0.3`, `above:1.6e6` or `above-per-pixel:8`. */
 function parseKeep(text: string): KeepRule {
-  const [kind, value] = text.split(':');
+  const [kind = '', value = '', more] = text.split(':');
   const number = Number(value);
-  if (value !== undefined && value.trim() !== '' && Number.isFinite(number)) {
-    if (kind === 'sigmas') return { sigmas: number };
-    if (kind === 'fraction') return { fraction: number };
-    if (kind === 'above') return { above: number };
-    if (kind === 'above-per-pixel') return { abovePerPixel: number };
+  const rules: Readonly<Record<string, KeepRule>> = {
+    sigmas: { sigmas: number },
+    fraction: { fraction: number },
+    above: { above: number },
+    'above-per-pixel': { abovePerPixel: number },
+  };
+  const rule = Object.hasOwn(rules, kind) ? rules[kind] : undefined;
+  if (rule && value.trim() !== '' && Number.isFinite(number) && more === undefined) {
+    checkKeepRule(rule);
+    return rule;
   }
   throw new HistogradError(
     'usage',

@@ -71,10 +71,19 @@ export async function extractFeatures(
   return { features, width: extractor.width, coords, plan, selection };
 }
 
-export function noTissue({ name }: Slide, { tiles }: TilePlan): HistogradError {
+export function noTissue({ name, levels }: Slide, plan: TilePlan): HistogradError {
+  if (plan.tiles.length === 0) {
+    const { width, height } = levels[0]!;
+    const side = Math.round(plan.side);
+    return new HistogradError(
+      'no-tissue',
+      `${name} has ${width} x ${height} pixels, less than one tile of ${side} x ${side}.`,
+      'Fill up tiles that reach over the edge (--edge pad), or use smaller tiles (--tile-size).',
+    );
+  }
   return new HistogradError(
     'no-tissue',
-    `${name}: none of the ${tiles.length} tiles was kept.`,
+    `${name}: none of the ${plan.tiles.length} tiles was kept.`,
     'Look at the slide (--preview); try another tissue rule, a smaller least tissue or another rule for keeping tiles.',
   );
 }

@@ -11,7 +11,8 @@ import type { RgbImage, Slide } from './slide.ts';
 
 /** Tiles are objects in memory; a 100,000 x 100,000 slide has 153,000 tiles of 256 pixels. */
 const MOST_TILES = 2_000_000;
-const LARGEST_SIZE = 4096;
+/** A tile's side in pixels. */
+export const LARGEST_TILE = 4096;
 
 export interface TilingOptions {
   /** Micrometres per tile pixel wanted; 0.5 is what scanners call 20x. */
@@ -77,8 +78,8 @@ export function planTiles(slide: Slide, options: TilingOptions): TilePlan {
   if (mppOverride !== undefined) {
     checkPositive('mppOverride', mppOverride, 'micrometres per level-0 pixel, for example 0.25');
   }
-  if (!Number.isInteger(size) || size < 1 || size > LARGEST_SIZE) {
-    throw tilingError('size', size, `a whole number from 1 to ${LARGEST_SIZE} pixels`);
+  if (!Number.isInteger(size) || size < 1 || size > LARGEST_TILE) {
+    throw tilingError('size', size, `a whole number from 1 to ${LARGEST_TILE} pixels`);
   }
   if (!Number.isInteger(overlap) || overlap < 0 || overlap >= size) {
     throw tilingError('overlap', overlap, `a whole number from 0 to ${size - 1} pixels`);

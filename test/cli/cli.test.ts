@@ -35,7 +35,17 @@ describe('train, evaluate, predict', () => {
 
   it('trains: a run folder with config, environment, predictions, report; scores as JSON', async () => {
     const { code, out, err } = await histograd(
-      train('run', '--model', 'direct-abmil,ridge', '--epochs', '3', '--feature-scale', '--json'),
+      train(
+        'run',
+        '--model',
+        'direct-abmil',
+        '--model',
+        'ridge',
+        '--epochs',
+        '3',
+        '--feature-scale',
+        '--json',
+      ),
     );
     expect(err).not.toMatch(/histograd:/);
     expect(code).toBe(0);

@@ -3,9 +3,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode } from 'fast-png';
+import type { Dataset } from 'h5wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openH5 } from '../../src/data/node/h5-file.ts';
 import { readFeatures } from '../../src/data/node/read-features.ts';
-import { serializeSafetensors } from '../../src/data/safetensors.ts';
+import { parseSafetensors, serializeSafetensors } from '../../src/data/safetensors.ts';
 import { createTilePool } from '../../src/extraction/node/tile-pool.ts';
 import { readMeasured, readStained } from '../../src/extraction/tile-task.ts';
 import { SQUEEZENET, SqueezeNet } from '../../src/models/extractors/squeezenet.ts';
@@ -194,6 +196,20 @@ describe('histograd extract', () => {
       extractor: 'squeezenet-torchvision',
       slide: { file: 'A7' },
     });
+    const { file } = await openH5(join(folder, 'from-dicom', 'A7.h5'));
+    const { attrs } = file.get('coords') as Dataset;
+    const found = Object.entries(attrs).map(([name, { json_value }]) => [name, json_value]);
+    file.close();
+    // What CLAM gives to OpenSlide: 64 pixels of the second level.
+    expect(Object.fromEntries(found)).toEqual({
+      name: 'A7_0',
+      patch_level: 1,
+      patch_size: 64,
+      patch_size_level0: 128,
+      downsample: [2, 2],
+      level_dim: [128, 128],
+      downsampled_level_dim: [128, 128],
+    });
   }, 60_000);
 
   it('goes on after a slide that is damaged, and says so at the end', async () => {
@@ -209,6 +225,19 @@ describe('histograd extract', () => {
     expect(await readdir(join(folder, 'c'))).toEqual(['B.h5']);
   }, 60_000);
 
+  it('stops at the first slide where the weights are damaged', async () => {
+    const { tensors } = parseSafetensors(await readFile(weights), weights);
+    for (const { data } of tensors.values()) data[0] = Number.NaN;
+    const damaged = join(folder, 'damaged.safetensors');
+    await writeFile(damaged, serializeSafetensors(tensors));
+    const { code, err } = await histograd([
+      ...['extract', slides(), ...flags('none'), '--weights', damaged],
+    ]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^histograd: The extractor gives NaN for tile 0\.\n.*not damaged/m);
+    expect(await readdir(join(folder, 'none'))).toEqual([]);
+  }, 60_000);
+
   it.each([
     [['--weights', 'nowhere.pth', '--out', 'x'], /nowhere\.pth/],
     [
@@ -216,6 +245,12 @@ describe('histograd extract', () => {
       /--keep some: expected sigmas:X/,
     ],
     [['--weights', 'w', '--out', 'x', '--tissue', 'fat'], /tissue/],
+    [['--weights', 'w', '--out', 'x', '--tile-size', '5000'], /--tile-size.*<=4096, found 5000/],
+    [['--weights', 'w', '--out', 'x', '--workers', '-1'], /--workers.*>=0, found -1/],
+    [
+      ['--weights', 'w', '--out', 'x', '--selector', 'ig', '--keep', 'fraction:2'],
+      /fraction is 2, expected above 0, at most 1/,
+    ],
     [['--weights', 'w', '--out', 'x', '--keep', 'sigmas:1'], /--keep goes with a --selector/],
     [['--weights', 'w', '--out', 'x', '--selector', 'ig'], /--selector ig needs --keep/],
     [

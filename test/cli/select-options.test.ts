@@ -31,3 +31,12 @@ it('dexined asks for its weights and says where they are; no other selector take
     /--dexined-weights goes with --selector dexined, and the selector is ig/,
   );
 });
+
+it('a rule that can keep no tile is refused before anything is opened', async () => {
+  const keep = (rule: string) => () => selectOptions({ tissue, selector: 'ig', keep: rule });
+  await expectError(keep('fraction:2'), 'keep-rule', /fraction is 2, expected above 0, at most 1/);
+  await expectError(keep('fraction:0'), 'keep-rule', /fraction is 0/);
+  await expectError(keep('sigmas:1:2'), 'usage', /--keep sigmas:1:2: expected sigmas:X/);
+  await expectError(keep('above:'), 'usage', /--keep above:: expected/);
+  await expectError(keep('constructor:1'), 'usage', /expected sigmas:X/);
+});

@@ -64,6 +64,11 @@ describe('extractFeatures', () => {
       'no-tissue',
       /made\.png: none of the 16 tiles was kept/,
     );
+    await expectError(
+      () => extractFeatures(device, extractor, slideOf(false), { tiling: { size: 400 } }),
+      'no-tissue',
+      /made\.png has 200 x 200 pixels, less than one tile of 400 x 400\.\n.*--edge pad/,
+    );
     const silent = { ...slideOf(false), mpp: null };
     await expectError(
       () => extractFeatures(device, extractor, silent, { tiling }),

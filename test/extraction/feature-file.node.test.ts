@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import fs, { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Dataset } from 'h5wasm';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readFeatureSettings } from '../../src/data/node/feature-settings.ts';
+import { openH5 } from '../../src/data/node/h5-file.ts';
 import { readFeatureShape, readFeatures } from '../../src/data/node/read-features.ts';
 import { createFeatureFile } from '../../src/extraction/node/feature-file.ts';
 import { expectError } from '../data/expect-error.ts';
@@ -95,4 +97,39 @@ describe.each(['h5', 'safetensors'] as const)('a feature file (.%s)', (format) =
     await writeFile(path, 'not a feature file');
     expect(await readFeatureSettings(path)).toBeNull();
   });
+});
+
+it('an .h5 file that a full disk took only in part is not finished', async () => {
+  const before = await readdir(folder);
+  const [rows, width] = [64, 512];
+  const path = join(folder, 'short.h5');
+  const content = { ...CONTENT, rows, width, coords: new Int32Array(2 * rows) };
+  const file = await createFeatureFile(path, 'h5', content);
+  const batch = new Float32Array((rows / 2) * width).fill(1);
+  await file.append(batch);
+  // Room for the library's notes but not for rows: it drops them and says nothing.
+  const { writeSync } = fs;
+  const full = vi.spyOn(fs, 'writeSync').mockImplementation((...args: unknown[]) => {
+    if (Number(args[3]) >= batch.byteLength) {
+      throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', errno: -28 });
+    }
+    return Reflect.apply(writeSync, fs, args);
+  });
+  await expectError(() => file.append(batch), 'write-failed', /short.*could not write/);
+  full.mockRestore();
+  await file.discard();
+  expect(await readdir(folder)).toEqual(before);
+});
+
+it('an .h5 file has its attributes where CLAM and TRIDENT have them', async () => {
+  const path = join(folder, 'clam.h5');
+  const coordsAttributes = { name: 'A.svs', patch_size: 256, patch_level: 1, downsample: [4, 4] };
+  const file = await createFeatureFile(path, 'h5', { ...CONTENT, coordsAttributes });
+  await file.append(Float32Array.of(1, 2, 3, 4, 5, 6));
+  await file.finish();
+  const opened = await openH5(path);
+  const { attrs } = opened.file.get('coords') as Dataset;
+  const found = Object.entries(attrs).map(([name, { json_value }]) => [name, json_value]);
+  opened.file.close();
+  expect(Object.fromEntries(found)).toEqual(coordsAttributes);
 });

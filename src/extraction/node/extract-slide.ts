@@ -1,5 +1,6 @@
 /** One slide file to one feature file. */
 import { access } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
 import { allSettingChanges, type FeatureSettings } from '../../data/feature-settings.ts';
 import { writeFileAtomic } from '../../data/node/atomic-write.ts';
 import { readFeatureSettings } from '../../data/node/feature-settings.ts';
@@ -104,6 +105,7 @@ export async function extractSlide(
         patch_size_level0: Math.round(plan.side),
         patch_level: plan.level,
       },
+      coordsAttributes: clamAttributes(slide, plan),
     });
     try {
       context.onPhase?.('extracting', tiles.length);
@@ -126,6 +128,23 @@ export async function extractSlide(
   } finally {
     await slide.close();
   }
+}
+
+/**
+ * What CLAM keeps with its coordinates, in its names, and TRIDENT's `patch_size_level0`. `patch_size` is in pixels of `patch_level`, since
+ * CLAM reads a tile with both.
+ */
+function clamAttributes({ name, levels }: Slide, { level, factor, size, side }: TilePlan) {
+  const { width, height, downsample } = levels[level]!;
+  return {
+    name: basename(name, extname(name)),
+    patch_level: level,
+    patch_size: Math.round(size * factor),
+    patch_size_level0: Math.round(side),
+    downsample: [downsample, downsample],
+    level_dim: [width, height],
+    downsampled_level_dim: [width, height],
+  };
 }
 
 /** Enough tiles under way that no thread waits for the slowest one. */

@@ -1,7 +1,6 @@
 /** Feature files written batch by batch, under a temporary name until they are complete. */
 import { appendFile, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Dataset } from 'h5wasm';
 import { checkH5Opened } from '../../data/h5-rows.ts';
 import { syncFolder, writeError } from '../../data/node/atomic-write.ts';
 import { loadH5 } from '../../data/node/h5-file.ts';
@@ -19,6 +18,8 @@ export interface FeatureFileContent {
   readonly coords: Int32Array<ArrayBuffer>;
   /** Attributes of the file (h5) or its metadata (safetensors). */
   readonly attributes: Readonly<Record<string, string | number>>;
+  /** Attributes of `coords` (h5), where CLAM and TRIDENT look for them. */
+  readonly coordsAttributes?: Readonly<Record<string, string | number | readonly number[]>>;
 }
 
 export interface FeatureFileWriter {
@@ -75,20 +76,14 @@ interface Body {
 }
 
 async function beginH5(path: string, content: FeatureFileContent): Promise<Body> {
-  const { width, coords, attributes } = content;
+  const { width, coords, attributes, coordsAttributes = {} } = content;
   const { library, File } = await loadH5();
   // Node says why it cannot be made, h5wasm does not; 'wx' never follows or overwrites what has the name already.
   await (await open(path, 'wx')).close();
   // h5wasm keeps its own working folder, so that a later process.chdir would mislead it.
   const file = new File(resolve(path), 'w');
   checkH5Opened(file, path);
-  /** The library reports a full disk by a status alone, and not before it has to write. */
-  const written = async (status: number) => {
-    if (status >= 0) return;
-    await appendFile(path, new Uint8Array(1 << 20)); // the same fails here, with its reason
-    throw new Error('the HDF5 library could not write to it');
-  };
-  const dataset = (name: string, columns: number, data: Float32Array | Int32Array, dtype: string) =>
+  const create = (name: string, columns: number, data: Float32Array | Int32Array, dtype: string) =>
     file.create_dataset({
       name,
       data,
@@ -97,33 +92,58 @@ async function beginH5(path: string, content: FeatureFileContent): Promise<Body>
       maxshape: [null, columns],
       chunks: [32, columns],
     });
-  dataset('features', width, new Float32Array(0), '<f4');
-  dataset('coords', 2, coords, '<i4');
+  const features = create('features', width, new Float32Array(0), '<f4');
+  const places = create('coords', 2, coords, '<i4');
   for (const [name, value] of Object.entries(attributes)) file.create_attribute(name, value);
-  const features = file.get('features') as Dataset;
+  for (const [name, value] of Object.entries(coordsAttributes)) {
+    places.create_attribute(name, typeof value === 'object' ? [...value] : value);
+  }
+  /** Of a full disk the library tells by a status alone; of a chunk that found no room, not even so: it is looked for. */
+  const written = async (status: number, isStored = () => true) => {
+    if (status >= 0 && isStored()) return;
+    await appendFile(path, new Uint8Array(1 << 20)); // the same fails here, with its reason
+    throw new Error('the HDF5 library could not write to it');
+  };
   let rows = 0;
   let isOpen = true;
+  const close = () => {
+    if (!isOpen) return 0;
+    isOpen = false;
+    return file.close();
+  };
+  try {
+    await written(library.flush(file.file_id), () => isSame(places.value, coords));
+  } catch (cause) {
+    close();
+    throw cause;
+  }
   return {
     async append(values) {
       const next = rows + values.length / width;
+      const range: [number, number][] = [
+        [rows, next],
+        [0, width],
+      ];
       features.resize([next, width]);
-      features.write_slice(
-        [
-          [rows, next],
-          [0, width],
-        ],
-        values,
-      );
+      features.write_slice(range, values);
       rows = next;
-      await written(library.flush(file.file_id));
+      const status = library.flush(file.file_id);
+      await written(status, () => isSame(features.slice(range), values));
     },
     async close() {
       if (!isOpen) return;
-      isOpen = false;
-      await written(file.close());
+      await written(close());
       await sync(path);
     },
   };
+}
+
+function isSame(stored: unknown, values: Float32Array | Int32Array): boolean {
+  return ArrayBuffer.isView(stored) && Buffer.compare(bytesOf(stored), bytesOf(values)) === 0;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** What the system still holds goes to the disk. */
@@ -149,7 +169,7 @@ async function beginSafetensors(path: string, content: FeatureFileContent): Prom
   const file = await open(path, 'wx');
   try {
     await file.writeFile(header);
-    await file.writeFile(new Uint8Array(coords.buffer, coords.byteOffset, coords.byteLength));
+    await file.writeFile(bytesOf(coords));
   } catch (cause) {
     await file.close();
     throw cause;
@@ -157,7 +177,7 @@ async function beginSafetensors(path: string, content: FeatureFileContent): Prom
   let isOpen = true;
   return {
     async append(values) {
-      await file.writeFile(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      await file.writeFile(bytesOf(values));
     },
     async close() {
       if (!isOpen) return;

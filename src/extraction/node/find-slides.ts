@@ -152,8 +152,9 @@ async function seriesOf(file: string): Promise<DicomSeries | null> {
  */
 function seriesNames(groups: readonly SlideGroup[]): Map<SlideGroup, string> {
   const several = groups.filter(({ paths }) => paths.length > 1);
+  const byFolder = slidesByFolder(groups);
   const rules = [
-    (group: SlideGroup) => ownFolder(group, groups),
+    (group: SlideGroup) => ownFolder(group, byFolder),
     ({ paths }: SlideGroup) => commonStart(paths.map(withoutEnding)),
     ({ container }: SlideGroup) => fileNameOf(container),
   ];
@@ -174,17 +175,30 @@ function seriesNames(groups: readonly SlideGroup[]): Map<SlideGroup, string> {
 /** A DICOM identifier is no name for people. */
 const IDENTIFIER = /\d(\.\d+){4}/;
 
-function ownFolder(group: SlideGroup, groups: readonly SlideGroup[]): string {
-  const folders = group.paths.map((path) => dirname(resolve(path)).split(sep));
-  const folder = folders.reduce((a, b) => {
-    const end = a.findIndex((part, i) => part !== b[i]);
-    return end < 0 ? a : a.slice(0, end);
-  });
-  const inside = `${folder.join(sep)}${sep}`;
-  const shared = groups.some(
-    (other) => other !== group && other.paths.some((path) => resolve(path).startsWith(inside)),
-  );
-  return shared ? '' : (folder.at(-1) ?? '');
+/** The slides with files in a folder or below it, for every folder that has some. */
+function slidesByFolder(groups: readonly SlideGroup[]): Map<string, Set<SlideGroup>> {
+  const slides = new Map<string, Set<SlideGroup>>();
+  for (const group of groups) {
+    for (const path of group.paths) {
+      for (let at = resolve(path); dirname(at) !== at; at = dirname(at)) {
+        const folder = dirname(at);
+        const known = slides.get(folder) ?? new Set();
+        // Those above have it as well.
+        if (known.has(group)) break;
+        slides.set(folder, known.add(group));
+      }
+    }
+  }
+  return slides;
+}
+
+/** The name of the folder that holds all files of a slide, and none of another. */
+function ownFolder({ paths }: SlideGroup, slides: Map<string, Set<SlideGroup>>): string {
+  const folders = paths.map((path) => dirname(resolve(path)));
+  let folder = folders[0] ?? '';
+  const below = (path: string) => path === folder || path.startsWith(join(folder, sep));
+  while (!folders.every(below)) folder = dirname(folder);
+  return slides.get(folder)?.size === 1 ? basename(folder) : '';
 }
 
 /** The beginning that all names share, up to a separator: `S1` of `S1_level0` and `S1_label`. */

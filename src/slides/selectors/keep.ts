@@ -33,10 +33,20 @@ export function keepTiles(
       'Check the tile that this score was computed from.',
     );
   }
+  checkKeepRule(rule);
   if ('fraction' in rule) return keepFraction(scores, rule.fraction);
   const threshold = thresholdOf(scores, rule, pixels);
   const kept = [...scores.keys()].filter((i) => scores[i]! >= threshold);
   return { kept, threshold };
+}
+
+/** @throws HistogradError `keep-rule` when the rule is out of range */
+export function checkKeepRule(rule: KeepRule): void {
+  for (const [name, value] of Object.entries(rule)) {
+    const share = name === 'fraction';
+    if (share ? value > 0 && value <= 1 : Number.isFinite(value)) continue;
+    throw ruleError(name, value, share ? 'above 0, at most 1' : 'a finite number');
+  }
 }
 
 function thresholdOf(
@@ -44,26 +54,19 @@ function thresholdOf(
   rule: Exclude<KeepRule, { fraction: number }>,
   pixels: number,
 ): number {
-  if ('above' in rule) return finite('above', rule.above);
-  if ('abovePerPixel' in rule) return finite('abovePerPixel', rule.abovePerPixel) * pixels;
-  const sigmas = finite('sigmas', rule.sigmas);
+  if ('above' in rule) return rule.above;
+  if ('abovePerPixel' in rule) return rule.abovePerPixel * pixels;
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   const squares = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / scores.length;
-  return scores.length > 0 ? mean + sigmas * Math.sqrt(squares) : Number.POSITIVE_INFINITY;
+  return scores.length > 0 ? mean + rule.sigmas * Math.sqrt(squares) : Number.POSITIVE_INFINITY;
 }
 
 function keepFraction(scores: Float64Array, fraction: number) {
-  if (!(fraction > 0 && fraction <= 1)) throw ruleError('fraction', fraction, 'above 0, at most 1');
   if (scores.length === 0) return { kept: [], threshold: Number.POSITIVE_INFINITY };
   const count = Math.max(1, Math.round(fraction * scores.length));
   const best = [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, count);
   const threshold = scores[best.at(-1)!]!;
   return { kept: best.sort((a, b) => a - b), threshold };
-}
-
-function finite(name: string, value: number): number {
-  if (!Number.isFinite(value)) throw ruleError(name, value, 'a finite number');
-  return value;
 }
 
 function ruleError(name: string, found: unknown, expected: string): HistogradError {

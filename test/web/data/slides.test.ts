@@ -94,7 +94,7 @@ describe('a slide with a trained model', () => {
       ),
       dropped('best.safetensors', model(WIDTH, made(16, 0.25))),
     ];
-    await expectError(() => open(files), 'no-tissue', /x has 20 x 14 pixels/);
+    await expectError(() => open(files), 'no-tissue', /1\.dcm has 20 x 14 pixels/);
   });
 
   it('says which weights it needs', async () => {
