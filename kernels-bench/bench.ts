@@ -1,7 +1,17 @@
 /** What is measured: one piece of work with the least that it must compute and move. */
 import type { Device } from '../src/gpu/device.ts';
 
+/** The least that a piece of work must compute and move. */
+export interface Cost {
+  /** Floating-point operations, two for a multiply-add. */
+  readonly flops: number;
+  /** Bytes that must cross memory at least once: inputs read, results written. */
+  readonly bytes: number;
+}
+
 export interface Work {
+  /** Known after the first run at the latest. */
+  readonly cost: Cost;
   /** Records the work once; the caller opens a scope around it and waits. */
   run(): void;
   dispose(): void;
@@ -12,10 +22,6 @@ export interface Bench {
   readonly id: string;
   /** For people: operation and shape. */
   readonly name: string;
-  /** Floating-point operations. */
-  readonly flops: number;
-  /** Bytes that must cross memory at least once: inputs read, results written. */
-  readonly bytes: number;
   /** Belongs to `--quick`. */
   readonly quick: boolean;
   prepare(device: Device): Work;

@@ -16,14 +16,26 @@ export interface Ceilings {
   readonly bandwidth: number;
 }
 
-export async function measureCeilings(device: Device): Promise<Ceilings> {
-  return { flops: await flops(device), bandwidth: await bandwidth(device) };
+/** How long to look: `quick` takes a fraction of a second and little memory, and is good to about 20 %. */
+interface CeilingEffort {
+  readonly rounds: number;
+  /** Divides the multiply-adds of a run. */
+  readonly divisor: number;
+  /** Floats copied in a run, where the adapter can bind so many. */
+  readonly floats: number;
 }
 
-async function flops(device: Device): Promise<number> {
+const THOROUGH: CeilingEffort = { rounds: 7, divisor: 1, floats: 2 ** 26 };
+export const QUICK_CEILINGS: CeilingEffort = { rounds: 2, divisor: 16, floats: 2 ** 23 };
+
+export async function measureCeilings(device: Device, effort = THOROUGH): Promise<Ceilings> {
+  return { flops: await flops(device, effort), bandwidth: await bandwidth(device, effort) };
+}
+
+async function flops(device: Device, { divisor, rounds }: CeilingEffort): Promise<number> {
   const workgroup = device.class === 'cpu' ? 8 : 256;
   const groups = device.class === 'cpu' ? 256 : 16384;
-  const steps = device.class === 'cpu' ? 16384 : 8192;
+  const steps = (device.class === 'cpu' ? 16384 : 8192) / divisor;
   const out = Tensor.empty(device, [groups * workgroup, 4]);
   const run = () =>
     device.run(kernel, 'flops', {
@@ -32,13 +44,13 @@ async function flops(device: Device): Promise<number> {
       overrides: { WORKGROUP: workgroup },
       groups,
     });
-  const best = await shortest(device, run);
+  const best = await shortest(device, run, rounds);
   out.dispose();
   return (2 * 4 * 8 * steps * groups * workgroup) / best;
 }
 
-async function bandwidth(device: Device): Promise<number> {
-  const count = Math.min(2 ** 26, device.bindingBytes / FLOAT);
+async function bandwidth(device: Device, { floats, rounds }: CeilingEffort): Promise<number> {
+  const count = Math.min(floats, device.bindingBytes / FLOAT);
   const x = Tensor.zeros(device, [count]);
   const y = Tensor.empty(device, [count]);
   const copy = () => device.copy(x.buffer, y.buffer, FLOAT * count);
@@ -49,18 +61,18 @@ async function bandwidth(device: Device): Promise<number> {
       params: { steps: 0, vecs: count / 4, seed: 0 },
       ...plan,
     });
-  const best = Math.min(await shortest(device, copy), await shortest(device, walk));
+  const best = Math.min(await shortest(device, copy, rounds), await shortest(device, walk, rounds));
   x.dispose();
   y.dispose();
   return (2 * FLOAT * count) / best;
 }
 
 /** The shortest of several runs, in seconds: a ceiling is what was reached once. */
-async function shortest(device: Device, run: () => void): Promise<number> {
+async function shortest(device: Device, run: () => void, rounds: number): Promise<number> {
   run();
   await device.sync();
   const rates = [];
-  for (let i = 0; i < 7; i++) {
+  for (let i = 0; i < rounds; i++) {
     const gpu = await device.time(run);
     const start = performance.now();
     run();

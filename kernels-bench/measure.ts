@@ -1,5 +1,5 @@
 /** Times: warm-up, then medians over rounds in which all contestants take turns. */
-import { quantile } from 'simple-statistics';
+import { quantile, sum } from 'simple-statistics';
 import type { Timing } from './run.ts';
 
 /** Somebody's way of doing a piece of work. */
@@ -16,35 +16,56 @@ export interface Effort {
   /** A round lasts at least so long, so that waiting does not count; seconds. */
   readonly roundSeconds: number;
   readonly rounds: number;
+  /** Where the rounds would take longer than this, there are fewer, but at least one; seconds. */
+  readonly budgetSeconds: number;
+}
+
+/** From here on a single run is long enough to count as a round, and waiting for the GPU does not matter. */
+const LONG_SECONDS = 1;
+
+interface Lane {
+  contestant: Contestant;
+  first: number;
+  /** Expected of a turn; seconds. */
+  turn: number;
+  runs: number;
+  wall: number[];
+  gpu: number[];
 }
 
 /** Times contestants in turns: each round runs each of them once, so that drift of the machine meets all. */
 export async function race(
   contestants: readonly Contestant[],
-  { roundSeconds, rounds }: Effort,
+  { roundSeconds, rounds, budgetSeconds }: Effort,
 ): Promise<Timing[]> {
-  const lanes = [];
+  const lanes: Lane[] = [];
   for (const contestant of contestants) {
     const first = await seconds(() => contestant.run(1));
     const warm = await seconds(() => contestant.run(1));
     const runs = Math.max(1, Math.ceil(roundSeconds / warm));
-    lanes.push({ contestant, first, runs, wall: [] as number[], gpu: [] as number[] });
+    const long = warm >= LONG_SECONDS;
+    const turn = long ? warm : (contestant.gpuTime ? 2 : 1) * runs * warm;
+    lanes.push({ contestant, first, turn, runs, wall: long ? [warm] : [], gpu: [] });
   }
-  for (let round = 0; round < rounds; round++) {
-    for (const { contestant, runs, wall, gpu } of lanes) {
-      wall.push((await seconds(() => contestant.run(runs))) / runs);
-      const time = await contestant.gpuTime?.(runs);
-      if (time) gpu.push(time / runs);
-    }
-  }
+  const affordable = Math.floor(budgetSeconds / sum(lanes.map(({ turn }) => turn)));
+  const missing = lanes.some(({ wall }) => wall.length === 0) ? 1 : 0;
+  const more = Math.min(rounds, Math.max(missing, affordable));
+  for (let round = 0; round < more; round++) for (const lane of lanes) await takeTurn(lane);
   return lanes.map(({ wall, gpu, runs, first }) => ({
     median: quantile(wall, 0.5),
     quartiles: [quantile(wall, 0.25), quantile(wall, 0.75)],
-    rounds,
+    rounds: wall.length,
     runs,
     first,
     gpu: gpu.length > 0 ? quantile(gpu, 0.5) : null,
   }));
+}
+
+async function takeTurn({ contestant, runs, wall, gpu }: Lane): Promise<void> {
+  const time = (await seconds(() => contestant.run(runs))) / runs;
+  wall.push(time);
+  const onGpu = time < LONG_SECONDS ? await contestant.gpuTime?.(runs) : null;
+  if (onGpu) gpu.push(onGpu / runs);
 }
 
 async function seconds(work: () => Promise<void>): Promise<number> {

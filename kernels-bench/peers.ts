@@ -1,12 +1,16 @@
-/** The peers that are installed (`npm ci --prefix kernels-bench`), opened in this process on the same WebGPU. */
+/** The peers that are installed (`npm ci --prefix kernels-bench`), opened in this process on the same adapter. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { type ChosenAdapter, chooseAdapter } from '../src/gpu/adapter.ts';
+import type { OnnxGraph } from './onnx-graph.ts';
 
+const ONNXRUNTIME = { file: 'onnxruntime.mjs', needs: 'onnxruntime-node' };
 const PEERS = [
   { file: 'tfjs.mjs', needs: '@tensorflow/tfjs-backend-webgpu' },
   { file: 'jax-js.mjs', needs: '@jax-js/jax' },
+  ONNXRUNTIME,
 ];
 
 interface PeerWork {
@@ -14,11 +18,23 @@ interface PeerWork {
   dispose(): void;
 }
 
+/** A network that another runtime has loaded. */
+interface PeerNetwork {
+  readonly name: string;
+  /** Its output of an input, both row-major. */
+  run(input: Float32Array): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+type OpenNetwork = (graph: OnnxGraph, provider: 'webgpu' | 'cpu') => Promise<PeerNetwork>;
+
 const isFunction = (value: unknown) => typeof value === 'function';
 const peerSchema = z.object({
   name: z.string(),
   work: z.record(z.string(), z.custom<() => PeerWork>(isFunction)),
 });
+const moduleSchema = z.object({ open: z.custom<() => unknown>(isFunction) });
+const networkSchema = z.object({ openNetwork: z.custom<OpenNetwork>(isFunction) });
 
 export interface Peer {
   readonly name: string;
@@ -26,17 +42,41 @@ export interface Peer {
   prepare(id: string): PeerWork | null;
 }
 
-/** @param folder kernels-bench */
-export async function openPeers(folder: string, gpu: GPU): Promise<Peer[]> {
-  const installed = PEERS.filter(({ needs }) => existsSync(join(folder, 'node_modules', needs)));
-  if (installed.length === 0) return [];
-  const agent = { gpu, userAgent: 'node' };
+const installed = (folder: string, { needs }: { needs: string }) =>
+  existsSync(join(folder, 'node_modules', needs));
+const load = (folder: string, file: string): Promise<unknown> =>
+  import(pathToFileURL(join(folder, 'peers', file)).href);
+
+/**
+ * onnxruntime brings its own Dawn, which can be told of the adapter only by VK_DRIVER_FILES: it takes the system's
+ * best. Where that is not the adapter of the benches, comparing would be wrong.
+ */
+export function onnxruntimeShares({ request, kind }: ChosenAdapter): boolean {
+  return request === 'auto' && kind !== 'embedded-software';
+}
+
+/** @param folder kernels-bench @param adapter the one of the benches */
+export async function openPeers(folder: string, adapter: ChosenAdapter): Promise<Peer[]> {
+  const present = PEERS.filter((peer) => installed(folder, peer));
+  if (present.length === 0) return [];
+  // They ask for an adapter as in a browser, and get one like ours.
+  const requestAdapter = async () => (await chooseAdapter(adapter.request)).adapter;
+  const agent = { gpu: { requestAdapter }, userAgent: 'node' };
   Object.defineProperty(globalThis, 'navigator', { value: agent, configurable: true });
   const peers: Peer[] = [];
-  for (const { file } of installed) {
-    const module = await import(pathToFileURL(join(folder, 'peers', file)).href);
-    const { name, work } = peerSchema.parse(await module.open());
-    peers.push({ name, prepare: (id) => work[id]?.() ?? null });
+  for (const peer of present) {
+    const { open } = moduleSchema.parse(await load(folder, peer.file));
+    for (const { name, work } of z.array(peerSchema).parse([await open()].flat())) {
+      const elsewhere =
+        peer === ONNXRUNTIME && name.includes('WebGPU') && !onnxruntimeShares(adapter);
+      if (!elsewhere) peers.push({ name, prepare: (id) => work[id]?.() ?? null });
+    }
   }
   return peers;
+}
+
+/** What loads a network into onnxruntime; null where it is not installed. */
+export async function openOnnxruntime(folder: string): Promise<OpenNetwork | null> {
+  if (!installed(folder, ONNXRUNTIME)) return null;
+  return networkSchema.parse(await load(folder, ONNXRUNTIME.file)).openNetwork;
 }

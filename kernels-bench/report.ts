@@ -1,173 +1,137 @@
-/** `kernels-bench/report.html`: rooflines, times and history of all stored results, one file that loads nothing. */
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+/** `kernels-bench/report.html`: the latest results of each adapter and their history, one file that loads nothing. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { type Html, html, trusted } from '../src/report/html.ts';
-import {
-  FULL_WIDTH,
-  GRID,
-  GUIDE,
-  legend,
-  type PlotDocument,
-  renderPlot,
-  seriesStyle,
-} from '../src/report/plot.ts';
+import type { PlotDocument } from '../src/report/plot.ts';
 import { STYLES } from '../src/report/styles.ts';
-import { type BenchResult, boundBy, floorOf, parseRun, type Run } from './run.ts';
+import { type ExtractionRun, parseExtractionRun } from './extraction-run.ts';
+import { type PatchRun, parsePatchRun } from './patches.ts';
+import { historyFigure, peersFigure, rooflineFigure, shareFigure } from './report-kernels.ts';
+import { patchesFigure, patchesSvg } from './report-patches.ts';
+import { extractionTable, kernelTable, stepTable } from './report-tables.ts';
+import { isStep, parseRun, type Run } from './run.ts';
 
-/** @param folder kernels-bench @returns the page's path */
-export function writeReport(folder: string): string {
-  const results = join(folder, 'results');
-  const runs = readdirSync(results)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => parseRun(readFileSync(join(results, name), 'utf8'), join(results, name)))
-    .sort((a, b) => dateOf(a).localeCompare(dateOf(b)));
-  const page = join(folder, 'report.html');
-  writeFileSync(`${page}.tmp`, renderRuns(runs));
-  renameSync(`${page}.tmp`, page);
-  return page;
+interface Stored {
+  readonly environment: Readonly<Record<string, string>>;
 }
 
-function renderRuns(runs: readonly Run[]): string {
+/** All that is known of one adapter, the oldest first. */
+interface Adapter {
+  readonly name: string;
+  readonly runs: Run[];
+  readonly extractions: ExtractionRun[];
+  readonly patches: PatchRun[];
+}
+
+/** The page, and the figures that others show as well, by file name. @param folder kernels-bench */
+export function renderReport(folder: string): Map<string, string> {
+  const results = join(folder, 'results');
+  const adapters = new Map<string, Adapter>();
+  const of = ({ environment }: Stored): Adapter => {
+    const name = environment.adapter ?? 'adapter';
+    const known = adapters.get(name) ?? { name, runs: [], extractions: [], patches: [] };
+    adapters.set(name, known);
+    return known;
+  };
+  for (const run of resultsIn(results, parseRun)) of(run).runs.push(run);
+  for (const run of resultsIn(join(results, 'extraction'), parseExtractionRun))
+    of(run).extractions.push(run);
+  for (const run of resultsIn(join(results, 'patches'), parsePatchRun)) of(run).patches.push(run);
+
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const byAdapter = new Map<string, Run[]>();
-  for (const run of runs) {
-    const name = run.environment.adapter ?? 'adapter';
-    byAdapter.set(name, [...(byAdapter.get(name) ?? []), run]);
-  }
   const page = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>histograd: kernels against their ceilings</title>
-<style>${trusted(STYLES)}</style>
+<style>${trusted(STYLES)}${trusted(OWN_STYLES)}</style>
 </head>
 <body>
 <main>
 <h1>Kernels against their ceilings</h1>
-<p>Each kernel and training step, its least possible time on the adapter (operations over the multiply-add rate, or bytes over the
-copy bandwidth, whichever is longer), and the share of it that was reached. Peers ran in turns with ours in one process. Medians.</p>
-${[...byAdapter].map(([name, history]) => adapterSection(document, name, history))}
+<p>Each kernel and training step, the least time it can take on the adapter (its floor: operations over the multiply-add rate, or bytes
+over the copy bandwidth, whichever is longer), and the share of the floor that was reached. Peers ran in turns with ours in one
+process on the same adapter. Times are medians.</p>
+${[...adapters.values()].map((adapter) => adapterSection(document, adapter))}
 </main>
 </body>
 </html>`;
-  return page.toString();
+  const files = new Map([['report.html', page.html]]);
+  const latest = [...adapters.values()]
+    .flatMap(({ patches }) => patches)
+    .sort(byDate)
+    .at(-1);
+  if (latest) files.set('patches.svg', patchesSvg(document, latest));
+  return files;
 }
 
-function adapterSection(document: PlotDocument, name: string, history: readonly Run[]): Html {
-  const latest = history.at(-1)!;
+/** Tables are wider here than in the report of a training. */
+const OWN_STYLES = `
+main { max-width: 1180px; }
+td { white-space: nowrap; }
+tbody th { min-width: 14rem; }
+`;
+
+/** The results in a folder, the oldest first; none where there is no folder. */
+function resultsIn<T extends Stored>(
+  folder: string,
+  parse: (text: string, file: string) => T,
+): T[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => parse(readFileSync(join(folder, name), 'utf8'), join(folder, name)))
+    .sort(byDate);
+}
+
+function adapterSection(document: PlotDocument, adapter: Adapter): Html {
+  const { name, runs, extractions, patches } = adapter;
+  const sections = [
+    runs.length > 0 ? kernelSections(document, runs) : '',
+    extractions.length > 0 ? extractionSection(extractions) : '',
+    patches.length > 0 ? patchesSection(document, patches.at(-1)!) : '',
+  ];
+  return html`<section><h2>${name}</h2>${sections}</section>`;
+}
+
+function kernelSections(document: PlotDocument, runs: readonly Run[]): Html {
+  const latest = runs.at(-1)!;
   const { flops, bandwidth } = latest.ceilings;
-  return html`<section>
-<h2>${name}</h2>
-<p>${dateOf(latest)}. Ceilings: ${(flops / 1e9).toFixed(1)} GFLOP/s float32, ${(bandwidth / 1e9).toFixed(1)} GB/s.</p>
-${roofline(document, latest)}
-${timesTable(latest)}
-${history.length > 1 ? historyFigure(document, history) : ''}
-</section>`;
+  const { cpu, node } = latest.environment;
+  const kernels = latest.results.filter((result) => !isStep(result));
+  const steps = latest.results.filter(isStep);
+  return html`<p>${day(latest)}; ${cpu ?? ''}, Node ${node ?? ''}. Ceilings: ${(flops / 1e9).toFixed(1)} GFLOP/s float32,
+${(bandwidth / 1e9).toFixed(1)} GB/s. Kernels as tuned for a ${latest.tuning === 'gpu' ? 'GPU' : 'CPU rasteriser'}; robustness and validation on.</p>
+<h3>Kernels</h3>
+${kernelTable(kernels, latest.ceilings)}
+${shareFigure(document, latest)}
+${peersFigure(document, kernels)}
+${rooflineFigure(document, latest)}
+${steps.length > 0 ? html`<h3>Training steps</h3>${stepTable(steps, latest.ceilings)}` : ''}
+${runs.length > 1 ? historyFigure(document, runs) : ''}`;
 }
 
-function roofline(document: PlotDocument, { results, ceilings }: Run): Html {
-  const points = results.map((result) => ({
-    name: result.name,
-    intensity: result.flops / result.bytes,
-    rate: result.flops / result.timing.median / 1e9,
-    colour: seriesStyle(boundBy(result, ceilings) === 'compute' ? 0 : 1).colour,
-  }));
-  const ridge = ceilings.flops / ceilings.bandwidth;
-  const intensities = points.map(({ intensity }) => intensity);
-  const [low, high] = [Math.min(...intensities) / 2, Math.max(...intensities, ridge) * 2];
-  const roof = [low, Math.max(low, ridge), high].map((intensity) => ({
-    intensity,
-    rate: Math.min(ceilings.flops, intensity * ceilings.bandwidth) / 1e9,
-  }));
-  const plot = renderPlot(document, 'Roofline: rate over arithmetic intensity', {
-    width: FULL_WIDTH,
-    height: 420,
-    marginLeft: 60,
-    marginRight: 150,
-    x: { type: 'log', label: 'operations per byte →' },
-    y: { type: 'log', label: '↑ GFLOP/s' },
-    marks: [
-      Plot.gridY(GRID),
-      Plot.line(roof, { x: 'intensity', y: 'rate', ...GUIDE }),
-      Plot.dot(points, { x: 'intensity', y: 'rate', fill: 'colour', r: 4 }),
-      Plot.text(points, {
-        x: 'intensity',
-        y: 'rate',
-        text: 'name',
-        dx: 7,
-        textAnchor: 'start',
-        fill: 'currentColor',
-        fontSize: 10,
-      }),
-    ],
-  });
-  const key = legend([
-    { label: 'bound by compute', colour: seriesStyle(0).colour, mark: 'dot' },
-    { label: 'bound by memory', colour: seriesStyle(1).colour, mark: 'dot' },
-  ]);
-  return html`<figure>${key}${plot}<figcaption>Dashed: what the ceilings allow.</figcaption></figure>`;
+function extractionSection(runs: readonly ExtractionRun[]): Html {
+  const latest = new Map(runs.map((run) => [run.network, run]));
+  return html`<h3>Extraction: from slide to features</h3>
+<p>Tiles per second when only decoding, when only computing, and with both overlapped as <code>histograd extract</code> does it; then the network
+alone, one batch from memory to memory, beside onnxruntime with the same weights. A runtime whose embeddings differ by more than 1e-3 is not timed.</p>
+${extractionTable([...latest.values()])}`;
 }
 
-function timesTable({ results, ceilings }: Run): Html {
-  const peers = [...new Set(results.flatMap((result) => Object.keys(result.peers)))];
-  const row = (result: BenchResult) => {
-    const { median, first } = result.timing;
-    const share = (100 * floorOf(result, ceilings)) / median;
-    return html`<tr><th scope="row">${result.name}</th><td>${milliseconds(median)}</td><td>${milliseconds(first)}</td>
-<td>${share.toFixed(0)} %</td><td>${boundBy(result, ceilings)}</td><td>${String(result.dispatches)}</td><td>${megabytes(result.peakBytes)}</td>
-${peers.map((peer) => {
-  const other = result.peers[peer]?.median;
-  return html`<td>${other === undefined ? '' : `${milliseconds(other)} (${(other / median).toFixed(1)}×)`}</td>`;
-})}</tr>`;
-  };
-  return html`<div class="scroll"><table>
-<thead><tr><th scope="col">Work</th><th scope="col">Median, ms</th><th scope="col">First use, ms</th><th scope="col">Of the floor</th>
-<th scope="col">Bound by</th><th scope="col">Dispatches</th><th scope="col">Peak, MB</th>${peers.map((peer) => html`<th scope="col">${peer}, ms</th>`)}</tr></thead>
-<tbody>${results.map(row)}</tbody></table></div>`;
+function patchesSection(document: PlotDocument, run: PatchRun): Html {
+  return html`<h3>Cost against patches</h3>
+<p>One training step of Direct-ABMIL (${String(run.width)} features, ${run.genes.toLocaleString('en')} genes) on a slide of 10³ to 10⁶ patches: all of them on the
+GPU at once, or streamed in pieces of ${run.piece.toLocaleString('en')}, with the same gradient. ${day(run)}.</p>
+${patchesFigure(document, run)}`;
 }
 
-function historyFigure(document: PlotDocument, history: readonly Run[]): Html {
-  const points = history.flatMap((run) =>
-    run.results.map((result) => ({
-      date: new Date(dateOf(run)),
-      name: result.name,
-      share: (100 * floorOf(result, run.ceilings)) / result.timing.median,
-    })),
-  );
-  const names = [...new Set(points.map(({ name }) => name))];
-  const plot = renderPlot(document, 'Share of the floor over time', {
-    width: FULL_WIDTH,
-    height: 320,
-    x: { label: null },
-    y: { label: '↑ % of the floor', domain: [0, 100] },
-    marks: [
-      Plot.gridY(GRID),
-      names.map((name, i) =>
-        Plot.lineY(
-          points.filter((point) => point.name === name),
-          { x: 'date', y: 'share', stroke: seriesStyle(i).colour, marker: true },
-        ),
-      ),
-    ],
-  });
-  const key = legend(
-    names.map((label, i) => ({ label, colour: seriesStyle(i).colour, mark: 'line' })),
-  );
-  return html`<figure>${key}${plot}<figcaption>Share of the floor, run by run.</figcaption></figure>`;
+function dateOf({ environment }: Stored): string {
+  return environment.date ?? '';
 }
 
-function dateOf(run: Run): string {
-  return run.environment.date ?? '';
-}
+const byDate = (a: Stored, b: Stored) => dateOf(a).localeCompare(dateOf(b));
 
-function milliseconds(seconds: number): string {
-  const ms = 1000 * seconds;
-  return ms < 10 ? ms.toFixed(2) : ms.toFixed(0);
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(0);
-}
+const day = (run: Stored) => dateOf(run).slice(0, 10);

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { HistogradError } from '../src/errors.ts';
 
-const timing = z.object({
+export const timing = z.object({
   /** Seconds per run: median and quartiles over the rounds. */
   median: z.number(),
   quartiles: z.tuple([z.number(), z.number()]),
@@ -42,13 +42,18 @@ export type Run = z.infer<typeof run>;
 
 /** @throws HistogradError `bench-file` when the text is no result of this command */
 export function parseRun(text: string, file: string): Run {
+  return parseResult(run, text, file);
+}
+
+/** @throws HistogradError `bench-file` when the text is not what the schema says */
+export function parseResult<T>(schema: z.ZodType<T>, text: string, file: string): T {
   try {
-    return run.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch (cause) {
     const problem = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
     throw new HistogradError(
       'bench-file',
-      `${file} is not a result of npm run bench: ${problem}`,
+      `${file} is not a result of the benches: ${problem}`,
       'Give a file of kernels-bench/results/.',
     );
   }
@@ -57,6 +62,11 @@ export function parseRun(text: string, file: string): Run {
 /** The least time this work can take on an adapter with these ceilings, in seconds. */
 export function floorOf({ flops, bytes }: BenchResult, ceilings: Run['ceilings']): number {
   return Math.max(flops / ceilings.flops, bytes / ceilings.bandwidth);
+}
+
+/** Whether it is a training step, not a kernel. */
+export function isStep({ id }: BenchResult): boolean {
+  return id.endsWith('-step');
 }
 
 /** Which of the two ceilings the floor is. */

@@ -1,23 +1,20 @@
+/** Results as tables for the terminal. */
 import Table from 'cli-table3';
-import { type BenchResult, boundBy, floorOf, type Run } from './run.ts';
+import { type BenchResult, boundBy, floorOf, isStep, type Run } from './run.ts';
 
-/** The results as a table: times, share of the floor, and ratios to the peers and to an earlier run. */
+/** Times, share of the floor, and ratios to the peers and to an earlier run; and what training steps need besides. */
 export function benchTable({ results, ceilings }: Run, before: Run | null): string {
   const peers = [...new Set(results.flatMap((result) => Object.keys(result.peers)))];
-  const table = new Table({
-    head: [
-      'work',
-      'median',
-      'quartiles',
-      'first',
-      'rate',
-      'of floor',
-      'dispatches',
-      ...peers,
-      ...(before ? ['before'] : []),
-    ],
-    style: { head: [], border: [] },
-  });
+  const table = plainTable([
+    'work',
+    'median',
+    'quartiles',
+    'first',
+    'rate',
+    'of floor',
+    ...peers.map((peer) => peer.replaceAll(/,? /g, '\n')),
+    ...(before ? ['before'] : []),
+  ]);
   for (const result of results) {
     const { median, quartiles, first } = result.timing;
     const old = before?.results.find(({ id }) => id === result.id);
@@ -28,12 +25,38 @@ export function benchTable({ results, ceilings }: Run, before: Run | null): stri
       milliseconds(first),
       rate(result, median, ceilings),
       `${((100 * floorOf(result, ceilings)) / median).toFixed(0)} %`,
-      String(result.dispatches),
       ...peers.map((peer) => ratio(result.peers[peer]?.median, median)),
       ...(before ? [ratio(old?.timing.median, median)] : []),
     ]);
   }
+  const steps = results.filter(isStep);
+  return steps.length > 0 ? `${table}\n${stepTable(steps)}` : table.toString();
+}
+
+function stepTable(steps: readonly BenchResult[]): string {
+  const table = plainTable([
+    'training step',
+    'steps/s',
+    'dispatches',
+    'submissions',
+    'live',
+    'peak',
+  ]);
+  for (const { name, timing, dispatches, submissions, liveBytes, ...rest } of steps) {
+    table.push([
+      name,
+      (1 / timing.median).toPrecision(2),
+      String(dispatches),
+      String(submissions),
+      `${megabytes(liveBytes)}${rest.liveBytesFlat ? '' : ', grows'}`,
+      megabytes(rest.peakBytes),
+    ]);
+  }
   return table.toString();
+}
+
+export function plainTable(head: string[]): Table.Table {
+  return new Table({ head, style: { head: [], border: [] } });
 }
 
 function rate(result: BenchResult, seconds: number, ceilings: Run['ceilings']): string {
@@ -44,10 +67,16 @@ function rate(result: BenchResult, seconds: number, ceilings: Run['ceilings']): 
 
 /** How many times as long the other takes. */
 function ratio(other: number | undefined, own: number): string {
-  return other === undefined ? '' : `${milliseconds(other)}, ${(other / own).toFixed(1)}x`;
+  if (other === undefined) return '';
+  const times = other / own;
+  return `${milliseconds(other)}, ${times.toFixed(times < 0.95 ? 2 : 1)}x`;
 }
 
-function milliseconds(seconds: number): string {
+export function milliseconds(seconds: number): string {
   const ms = 1000 * seconds;
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(0)} ms`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
 }

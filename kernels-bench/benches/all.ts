@@ -3,6 +3,8 @@ import { attentionBenches } from './attention.ts';
 import { convBenches } from './conv2d.ts';
 import { elementwiseBenches } from './elementwise.ts';
 import { matmulBenches } from './matmul.ts';
+import { networkBenches } from './networks.ts';
+import { sequoiaBenches } from './sequoia.ts';
 import { stepBenches } from './steps.ts';
 
 export const benches: readonly Bench[] = [
@@ -11,4 +13,6 @@ export const benches: readonly Bench[] = [
   ...attentionBenches,
   ...elementwiseBenches,
   ...stepBenches,
+  ...sequoiaBenches,
+  ...networkBenches,
 ];

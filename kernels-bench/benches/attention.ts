@@ -16,11 +16,10 @@ export const attentionBenches: readonly Bench[] = [
     id: 'attention-forward',
     name: 'attention, 8 heads x 1024 tokens x 64',
     quick: true,
-    flops: 2 * PRODUCT,
-    bytes: 4 * FLOAT * SIZE,
     prepare(device) {
       const [q, k, v] = [1, 2, 3].map((seed) => random(device, SHAPE, seed));
       return {
+        cost: { flops: 2 * PRODUCT, bytes: 4 * FLOAT * SIZE },
         run: () => void attention(q!, k!, v!),
         dispose: () => disposeAll(q!, k!, v!),
       };
@@ -30,13 +29,12 @@ export const attentionBenches: readonly Bench[] = [
     id: 'attention-both',
     name: 'attention, 8 heads x 1024 tokens x 64, forward and backward',
     quick: true,
-    // Backward: the scores again, dP, dQ, dK and dV.
-    flops: 7 * PRODUCT,
-    bytes: 12 * FLOAT * SIZE,
     prepare(device) {
       const inputs = [1, 2, 3].map((seed) => Parameter.of(random(device, SHAPE, seed)));
       const seed = random(device, SHAPE, 4);
       return {
+        // Backward: the scores again, dP, dQ, dK and dV.
+        cost: { flops: 7 * PRODUCT, bytes: 12 * FLOAT * SIZE },
         run() {
           const [q, k, v] = inputs;
           backwardFrom(attention(q!, k!, v!), seed);

@@ -20,22 +20,22 @@ function sizes({ batch, channels, outputs, size, kernel, stride }: Layer) {
   const y = [batch, outputs, result, result];
   const count = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1);
   const flops = 2 * count(y) * channels * kernel * kernel;
-  return { x, weight, y, flops, bytes: FLOAT * (count(x) + count(weight) + count(y)) };
+  const bytes = FLOAT * (count(x) + count(weight) + count(y));
+  return { x, weight, y, cost: { flops, bytes } };
 }
 
 function forward(id: string, name: string, quick: boolean, layer: Layer): Bench {
-  const { x, weight, flops, bytes } = sizes(layer);
+  const { x, weight, cost } = sizes(layer);
   const options = { stride: layer.stride, padding: (layer.kernel - 1) / 2 };
   return {
     id,
     name,
     quick,
-    flops,
-    bytes,
     prepare(device) {
       const images = random(device, x, 1);
       const filters = random(device, weight, 2);
       return {
+        cost,
         run: () => void conv2d(images, filters, null, options),
         dispose: () => disposeAll(images, filters),
       };
@@ -45,19 +45,18 @@ function forward(id: string, name: string, quick: boolean, layer: Layer): Bench 
 
 /** Forward and both gradients. */
 function both(id: string, name: string, quick: boolean, layer: Layer): Bench {
-  const { x, weight, y, flops, bytes } = sizes(layer);
+  const { x, weight, y, cost } = sizes(layer);
   const options = { stride: layer.stride, padding: (layer.kernel - 1) / 2 };
   return {
     id,
     name,
     quick,
-    flops: 3 * flops,
-    bytes: 3 * bytes,
     prepare(device) {
       const images = Parameter.of(random(device, x, 1));
       const filters = Parameter.of(random(device, weight, 2));
       const seed = random(device, y, 3);
       return {
+        cost: { flops: 3 * cost.flops, bytes: 3 * cost.bytes },
         run() {
           backwardFrom(conv2d(images, filters, null, options), seed);
           images.grad = null;

@@ -8,24 +8,25 @@ import { sum } from '../../src/ops/reduce.ts';
 import { softmax } from '../../src/ops/softmax.ts';
 import { gelu } from '../../src/ops/unary.ts';
 import type { Shape, Tensor } from '../../src/tensor/tensor.ts';
-import { type Bench, FLOAT } from '../bench.ts';
+import { type Bench, type Cost, FLOAT } from '../bench.ts';
 import { disposeAll, random } from './tensors.ts';
 
-interface Description {
+interface Description extends Cost {
   id: string;
   name: string;
   shapes: readonly Shape[];
-  flops: number;
-  bytes: number;
 }
 
 function operation(d: Description, run: (inputs: readonly Tensor[]) => unknown): Bench {
+  const { id, name, shapes, flops, bytes } = d;
   return {
-    ...d,
+    id,
+    name,
     quick: true,
     prepare(device: Device) {
-      const inputs = d.shapes.map((shape, i) => random(device, shape, i + 1));
-      return { run: () => void run(inputs), dispose: () => disposeAll(...inputs) };
+      const inputs = shapes.map((shape, i) => random(device, shape, i + 1));
+      const cost = { flops, bytes };
+      return { cost, run: () => void run(inputs), dispose: () => disposeAll(...inputs) };
     },
   };
 }
@@ -78,14 +79,13 @@ export const elementwiseBenches: readonly Bench[] = [
     id: 'layer-norm-both',
     name: 'LayerNorm 4096 x 1024, forward and backward',
     quick: true,
-    flops: 20 * N,
-    bytes: 6 * FLOAT * N,
     prepare(device) {
       const [x, weight, bias] = [ROWS, WIDTH, WIDTH].map((shape, i) =>
         Parameter.of(random(device, shape, i + 1)),
       ) as [Parameter, Parameter, Parameter];
       const seed = random(device, ROWS, 9);
       return {
+        cost: { flops: 20 * N, bytes: 6 * FLOAT * N },
         run() {
           backwardFrom(layerNorm(x, weight, bias), seed);
           for (const parameter of [x, weight, bias]) parameter.grad = null;

@@ -18,12 +18,11 @@ function product(id: string, name: string, quick: boolean, sizes: Sizes): Bench 
     id,
     name,
     quick,
-    flops: 2 * m * k * n,
-    bytes: FLOAT * (m * k + k * n + m * n),
     prepare(device: Device) {
       const a: Tensor = random(device, transposeA ? [k, m] : [m, k], 1);
       const b: Tensor = random(device, transposeB ? [n, k] : [k, n], 2);
       return {
+        cost: { flops: 2 * m * k * n, bytes: FLOAT * (m * k + k * n + m * n) },
         run: () => void matmul(a, b, { transposeA, transposeB }),
         dispose: () => disposeAll(a, b),
       };

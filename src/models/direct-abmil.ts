@@ -7,6 +7,7 @@ import { AttentionPool } from '../nn/attention-pool.ts';
 import { Dropout, Linear } from '../nn/layers.ts';
 import { mse } from '../ops/mse.ts';
 import { relu } from '../ops/unary.ts';
+import type { Generator } from '../tensor/random.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   type Bags,
@@ -37,6 +38,8 @@ export const DIRECT_ABMIL: DirectAbmilOptions = {
 
 export class DirectAbmil extends ExpressionModel {
   readonly trainable = true;
+  /** What dropout draws from. */
+  readonly generator: Generator;
   readonly embed: Linear;
   readonly drop: Dropout;
   readonly attention: AttentionPool;
@@ -45,6 +48,7 @@ export class DirectAbmil extends ExpressionModel {
   constructor(context: ModelContext, { width, genes }: ModelSizes, options: DirectAbmilOptions) {
     super();
     const { hidden, attention, gated, dropout } = options;
+    this.generator = context.generator;
     this.embed = new Linear(context, width, hidden);
     this.drop = new Dropout(context, dropout);
     this.attention = new AttentionPool(context, {
@@ -56,9 +60,14 @@ export class DirectAbmil extends ExpressionModel {
     this.head = new Linear(context, hidden, genes);
   }
 
+  /** Features [total, d] to h [total, hidden]. */
+  hidden(features: Tensor): Tensor {
+    return this.drop.forward(relu(this.embed.forward(features)));
+  }
+
   /** Expression [B, G] and attention [total, 1]. */
   forward({ features, segments }: Bags): { expression: Tensor; attention: Tensor } {
-    const h = this.drop.forward(relu(this.embed.forward(features)));
+    const h = this.hidden(features);
     const { pooled, attention } = this.attention.forward(h, segments);
     return { expression: this.head.forward(pooled), attention };
   }
@@ -73,8 +82,9 @@ export class DirectAbmil extends ExpressionModel {
 
   /** The head on each patch alone, as a bag of one: its attention weight is 1. */
   override async predictPatches(features: Tensor): Promise<Float32Array> {
-    const patches = () => this.head.forward(this.drop.forward(relu(this.embed.forward(features))));
-    const { expression } = await readBack(() => ({ expression: patches() }));
+    const { expression } = await readBack(() => ({
+      expression: this.head.forward(this.hidden(features)),
+    }));
     return expression;
   }
 }

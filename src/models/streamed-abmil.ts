@@ -1,0 +1,174 @@
+/**
+ * Direct-ABMIL on slides of any size: the patches come in pieces, and memory on the GPU is that of one piece.
+ *
+ * Attention pooling of a bag is the mean of its pieces' poolings z_c weighted by exp(lse_c − lse), where lse_c is the
+ * log-sum-exp of a piece's scores (the online softmax of Milakov & Gimelshein 2018). A training step goes through the
+ * pieces twice: first for lse and z; then, with dz known from the head, each piece is computed again and differentiated.
+ */
+import { Parameter } from '../autograd/parameter.ts';
+import { backward, backwardFrom, noGrad } from '../autograd/tape.ts';
+import { HistogradError } from '../errors.ts';
+import type { Device } from '../gpu/device.ts';
+import { mul, sub } from '../ops/binary.ts';
+import { mse } from '../ops/mse.ts';
+import { segmentSoftmax, segmentSum, segmentWeightedSum } from '../ops/segment.ts';
+import { exp } from '../ops/unary.ts';
+import { keep, scope } from '../tensor/scope.ts';
+import { Segments } from '../tensor/segments.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { DirectAbmil } from './direct-abmil.ts';
+import type { Prediction } from './model.ts';
+
+/**
+ * Starts to give the features of one slide, piece by piece: rows [n, d] in row-major order, any n from 1 up. A training
+ * step asks twice, and must be given the same pieces.
+ */
+export type FeaturePieces = () => Iterable<Float32Array> | AsyncIterable<Float32Array>;
+
+/**
+ * Loss of one slide, its gradient added to `grad` of the parameters, as `backward(model.loss(…))` of the whole slide
+ * would; only dropout, where there is any, draws otherwise, piece by piece. Costs a third more than with the whole slide on the GPU.
+ *
+ * @param targets [1, G]
+ * @throws HistogradError `shape` for pieces that are no rows of the model's width, none at all, or others the second time
+ */
+export async function streamedBackward(
+  model: DirectAbmil,
+  pieces: FeaturePieces,
+  targets: Tensor,
+): Promise<number> {
+  const { generator } = model;
+  const start = generator.offset;
+  const { pooled, logSumExp, sizes } = await pool(model, pieces, targets.device);
+  const end = generator.offset;
+
+  const z = Parameter.of(keep(Tensor.from(targets.device, pooled, [1, pooled.length])));
+  try {
+    const value = scope(() => {
+      const loss = mse(model.head.forward(z), targets);
+      backward(loss);
+      return loss;
+    });
+    const loss = await value.item().finally(() => value.dispose());
+    generator.seek(start); // the same dropout again
+    let index = 0;
+    for await (const piece of pieces()) {
+      if (piece.length !== sizes[index++]) throw changed(index - 1, piece.length, sizes);
+      differentiate(model, piece, z, logSumExp);
+      await targets.device.sync(); // or uploads would pile up
+    }
+    if (index !== sizes.length) throw changed(index, 0, sizes);
+    generator.seek(end);
+    return loss;
+  } finally {
+    z.dispose();
+  }
+}
+
+/** Expression and attention of one slide, as `model.predict` of the whole slide. */
+export async function streamedPrediction(
+  model: DirectAbmil,
+  pieces: FeaturePieces,
+): Promise<Prediction> {
+  const { device } = model.embed.weight;
+  const { pooled, logSumExp, scores } = await pool(model, pieces, device);
+  const expression = scope(() =>
+    noGrad(() => model.head.forward(Tensor.from(device, pooled, [1, pooled.length]))),
+  );
+  const attention = new Float32Array(scores.reduce((total, { length }) => total + length, 0));
+  let at = 0;
+  for (const part of scores)
+    for (const score of part) attention[at++] = Math.exp(score - logSumExp);
+  return { expression: await expression.floats().finally(() => expression.dispose()), attention };
+}
+
+interface Pooled {
+  /** z, [hidden]. */
+  readonly pooled: Float32Array;
+  readonly logSumExp: number;
+  /** Of each piece. */
+  readonly scores: readonly Float32Array[];
+  /** Numbers in each piece. */
+  readonly sizes: readonly number[];
+}
+
+/** The first pass, in float64 from piece to piece. */
+async function pool(model: DirectAbmil, pieces: FeaturePieces, device: Device): Promise<Pooled> {
+  const scores: Float32Array[] = [];
+  const sizes: number[] = [];
+  let logSumExp = -Infinity;
+  let pooled: number[] = [];
+  for await (const piece of pieces()) {
+    const part = scope(() =>
+      noGrad(() => {
+        const { h, segments } = hiddenOf(model, piece, device);
+        const a = model.attention.scores(h);
+        const z = segmentWeightedSum(h, segmentSoftmax(a, segments), segments);
+        segments.dispose();
+        return { a, z };
+      }),
+    );
+    const [a, z] = await Promise.all([part.a.floats(), part.z.floats()]).finally(() => {
+      part.a.dispose();
+      part.z.dispose();
+    });
+    const most = a.reduce((max, score) => Math.max(max, score), -Infinity);
+    const own = most + Math.log(a.reduce((sum, score) => sum + Math.exp(score - most), 0));
+    const highest = Math.max(logSumExp, own);
+    const total = highest + Math.log(Math.exp(logSumExp - highest) + Math.exp(own - highest));
+    const [before, share] = [Math.exp(logSumExp - total), Math.exp(own - total)];
+    pooled = Array.from(z, (value, i) => before * (pooled[i] ?? 0) + share * value);
+    logSumExp = total;
+    scores.push(a);
+    sizes.push(piece.length);
+  }
+  if (sizes.length === 0) throw notRows('at least one piece', 'none');
+  return { pooled: Float32Array.from(pooled), logSumExp, scores, sizes };
+}
+
+/**
+ * With wₙ = exp(aₙ − lse), and lse and z taken as constants, Σ wₙ hₙ − (Σ wₙ) z has for the seed dz the gradient
+ * wₙ dz for hₙ and wₙ ⟨dz, hₙ − z⟩ for aₙ: what the softmax over the whole slide gives.
+ */
+function differentiate(
+  model: DirectAbmil,
+  piece: Float32Array,
+  z: Parameter,
+  logSumExp: number,
+): void {
+  scope(() => {
+    const { device } = z;
+    const { h, segments } = hiddenOf(model, piece, device);
+    const w = exp(sub(model.attention.scores(h), Tensor.scalar(device, logSumExp)));
+    const constant = z.view();
+    const share = sub(segmentWeightedSum(h, w, segments), mul(segmentSum(w, segments), constant));
+    backwardFrom(share, z.grad!);
+    segments.dispose();
+  });
+}
+
+function hiddenOf(model: DirectAbmil, piece: Float32Array, device: Device) {
+  const width = model.embed.weight.shape[1]!;
+  const rows = piece.length / width;
+  if (!Number.isInteger(rows) || rows === 0) {
+    throw notRows(`pieces of whole rows of ${width} numbers`, `one of ${piece.length} numbers`);
+  }
+  const features = Tensor.from(device, piece, [rows, width]);
+  return { h: model.hidden(features), segments: new Segments(device, [0, rows]) };
+}
+
+function notRows(expected: string, found: string): HistogradError {
+  return new HistogradError(
+    'shape',
+    `Streamed Direct-ABMIL: expected ${expected}, found ${found}.`,
+    'Give the features of one slide as rows, in pieces of any number of rows.',
+  );
+}
+
+function changed(index: number, found: number, sizes: readonly number[]): HistogradError {
+  return new HistogradError(
+    'shape',
+    `Streamed Direct-ABMIL: piece ${index} had ${sizes[index] ?? 0} numbers the first time, and has ${found} the second.`,
+    'Give the same pieces each time they are asked for.',
+  );
+}
