@@ -1,7 +1,9 @@
 // out = a + b, element by element: the sum of two gradients that meet in one tensor.
 //
 // Layout       a, b, out: the same number of float32, contiguous.
-// Grid         one workgroup per WORKGROUP * VECS vec4s, folded to two dimensions.
+// Grid         one workgroup per WORKGROUP * VECS vec4s, folded to two dimensions. The loop ends at a bound that no
+//              compiler knows: with a constant count lavapipe's wrote it out, which cost 1.5-5 s of compile time for
+//              each small kernel, and 1.8x the time of every run.
 // Host         buffers are multiples of 16 bytes, so the last vec4 may run into padding.
 // Determinism  every element has one writer.
 import package::shared::grid::Invocation;
@@ -20,8 +22,6 @@ struct Params { vecs: u32 }
 @compute @workgroup_size(WORKGROUP)
 fn add(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) { out[i] = a[i] + b[i]; }
-  }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) { out[i] = a[i] + b[i]; }
 }

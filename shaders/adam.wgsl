@@ -40,21 +40,19 @@ fn step(at: Invocation) {
   if (clip[2] == 0.0) { return; }
   let scale = clip[1];
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      var grad = g[i] * scale;
-      var decay = params.lr * params.weight_decay;
-      if (!DECOUPLED) {
-        grad += params.weight_decay * p[i];
-        decay = 0.0;
-      }
-      let mean = params.beta1 * m[i] + params.rest1 * grad;
-      let variance = params.beta2 * v[i] + params.rest2 * grad * grad;
-      m[i] = mean;
-      v[i] = variance;
-      let denominator = sqrt(variance) / params.correction2_sqrt + params.eps;
-      p[i] = p[i] * (1.0 - decay) - (params.lr / params.correction1) * mean / denominator;
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    var grad = g[i] * scale;
+    var decay = params.lr * params.weight_decay;
+    if (!DECOUPLED) {
+      grad += params.weight_decay * p[i];
+      decay = 0.0;
     }
+    let mean = params.beta1 * m[i] + params.rest1 * grad;
+    let variance = params.beta2 * v[i] + params.rest2 * grad * grad;
+    m[i] = mean;
+    v[i] = variance;
+    let denominator = sqrt(variance) / params.correction2_sqrt + params.eps;
+    p[i] = p[i] * (1.0 - decay) - (params.lr / params.correction1) * mean / denominator;
   }
 }

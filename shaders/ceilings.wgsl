@@ -45,8 +45,6 @@ fn flops(at: Invocation) {
 @compute @workgroup_size(WORKGROUP)
 fn copy(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var i = 0u; i < VECS; i++) {
-    let at_vec = first + i * WORKGROUP;
-    if (at_vec < params.vecs) { out[at_vec] = source[at_vec]; }
-  }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) { out[i] = source[i]; }
 }

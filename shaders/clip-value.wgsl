@@ -18,12 +18,10 @@ struct Params { vecs: u32, limit: f32 }
 fn clamp_values(at: Invocation) {
   let limit = vec4<f32>(params.limit);
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      // Not clamp(): what that makes of a NaN is the driver's choice.
-      let value = g[i];
-      g[i] = select(select(value, limit, value > limit), -limit, value < -limit);
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    // Not clamp(): what that makes of a NaN is the driver's choice.
+    let value = g[i];
+    g[i] = select(select(value, limit, value > limit), -limit, value < -limit);
   }
 }

@@ -22,15 +22,13 @@ struct Params { first: u32, vecs: u32, width: u32, p: f32 }
 fn apply(at: Invocation) {
   let scale = 1.0 / (1.0 - params.p);
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      let element = 4u * (params.first + i);
-      let row = element / params.width;
-      var draws = vec4<f32>(u[row]);
-      let left = (row + 1u) * params.width - element; // elements from here on that are this sample's
-      for (var e = left; e < 4u; e++) { draws[e] = u[(element + e) / params.width]; }
-      out[i] = select(vec4<f32>(0.0), x[i] * scale, draws >= vec4<f32>(params.p));
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let element = 4u * (params.first + i);
+    let row = element / params.width;
+    var draws = vec4<f32>(u[row]);
+    let left = (row + 1u) * params.width - element; // elements from here on that are this sample's
+    for (var e = left; e < 4u; e++) { draws[e] = u[(element + e) / params.width]; }
+    out[i] = select(vec4<f32>(0.0), x[i] * scale, draws >= vec4<f32>(params.p));
   }
 }

@@ -20,11 +20,9 @@ struct Params { seed: vec2<u32>, offset: u32, first: u32, vecs: u32, p: f32 } //
 @compute @workgroup_size(WORKGROUP)
 fn apply(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      let u = philox_uniform(params.seed, params.offset, params.first + i);
-      out[i] = select(vec4<f32>(0.0), x[i] * (1.0 / (1.0 - params.p)), u >= vec4<f32>(params.p));
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let u = philox_uniform(params.seed, params.offset, params.first + i);
+    out[i] = select(vec4<f32>(0.0), x[i] * (1.0 / (1.0 - params.p)), u >= vec4<f32>(params.p));
   }
 }

@@ -21,21 +21,17 @@ struct Params { vecs: u32, weight: f32 } // weight: 1 - decay
 @compute @workgroup_size(WORKGROUP)
 fn update(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) { average[i] += params.weight * (value[i] - average[i]); }
-  }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) { average[i] += params.weight * (value[i] - average[i]); }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn swap(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      let kept = average[i];
-      average[i] = value[i];
-      value[i] = kept;
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let kept = average[i];
+    average[i] = value[i];
+    value[i] = kept;
   }
 }

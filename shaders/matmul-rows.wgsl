@@ -50,19 +50,6 @@ fn element_b(base: u32, k: u32, column: u32) -> f32 {
   return b[base + k * params.b_row + s];
 }
 
-fn store(value: vec4<f32>, base: u32, row: u32, column: u32) {
-  if (row >= params.m) { return; }
-  for (var j = 0u; j < 4u; j++) {
-    if (column + j < params.n) {
-      let at = base + row * params.c_row + column + j;
-      var out = value[j];
-      if (BIAS) { out += bias[params.bias_start + column + j]; }
-      if (params.accumulate != 0u) { out += c[at]; }
-      c[at] = out;
-    }
-  }
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn multiply(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -96,13 +83,17 @@ fn multiply(
     c6 += element_a(a_base, row + 6u, k) * right;
     c7 += element_a(a_base, row + 7u, k) * right;
   }
+  // Through an array and one small loop: 32 stores written out would take longer to compile than all the rest.
+  var tile = array<vec4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
   let c_base = params.c_start + group.z * params.c_batch;
-  store(c0, c_base, row, column);
-  store(c1, c_base, row + 1u, column);
-  store(c2, c_base, row + 2u, column);
-  store(c3, c_base, row + 3u, column);
-  store(c4, c_base, row + 4u, column);
-  store(c5, c_base, row + 5u, column);
-  store(c6, c_base, row + 6u, column);
-  store(c7, c_base, row + 7u, column);
+  for (var e = 0u; e < 4u * min(8u, params.m - row); e++) {
+    let s = column + e % 4u;
+    if (s < params.n) {
+      let at = c_base + (row + e / 4u) * params.c_row + s;
+      var value = tile[e / 4u][e % 4u];
+      if (BIAS) { value += bias[params.bias_start + s]; }
+      if (params.accumulate != 0u) { value += c[at]; }
+      c[at] = value;
+    }
+  }
 }

@@ -49,6 +49,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> c: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(7) var<storage, read_write> out4: array<vec4<f32>>; // c, in multiply4
 
 // Four consecutive elements of A from `at`; `count` of them exist.
 fn load_a(at: u32, count: u32) -> vec4<f32> {
@@ -112,15 +113,10 @@ fn block_b(base: u32, s: u32, k: u32) -> mat4x4<f32> {
   );
 }
 
-@compute @workgroup_size(LANES)
-fn multiply(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = (group.y * LANES + lane) * 4u;
-  let first_column = group.x * LANES * 4u;
-  let a_base = params.a_start + group.z * params.a_batch;
-  let b_base = params.b_start + group.z * params.b_batch;
+// The tile of this lane: 4 rows from `row`, blocks of 4 columns from `first_column`, in registers until the end of K.
+fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> array<mat4x4<f32>, 8> {
+  let a_base = params.a_start + batch * params.a_batch;
+  let b_base = params.b_start + batch * params.b_batch;
   var c0 = mat4x4<f32>();
   var c1 = mat4x4<f32>();
   var c2 = mat4x4<f32>();
@@ -148,8 +144,18 @@ fn multiply(
       right = mat4x4<f32>(right[1], right[2], right[3], right[0]);
     }
   }
+  return array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
+}
+
+@compute @workgroup_size(LANES)
+fn multiply(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = (group.y * LANES + lane) * 4u;
+  let first_column = group.x * LANES * 4u;
   // Through an array and one small loop: 128 stores written out would take longer to compile than all the rest.
-  var tile = array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
+  var tile = product(row, first_column, group.z, lane);
   let c_base = params.c_start + group.z * params.c_batch;
   for (var e = 0u; e < 16u * LANES; e++) {
     let r = row + (e / 4u) % 4u;
@@ -160,6 +166,32 @@ fn multiply(
       if (BIAS) { value += bias[params.bias_start + s]; }
       if (params.accumulate != 0u) { value += c[at]; }
       c[at] = value;
+    }
+  }
+}
+
+// The same where the rows of C begin at multiples of 4 and are as long: a product with few steps of K is mostly stores.
+@compute @workgroup_size(LANES)
+fn multiply4(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = (group.y * LANES + lane) * 4u;
+  let first_column = group.x * LANES * 4u;
+  var tile = product(row, first_column, group.z, lane);
+  let c_base = params.c_start + group.z * params.c_batch;
+  for (var e = 0u; e < 4u * LANES; e++) {
+    let r = row + e % 4u;
+    let s = first_column + 4u * (e / 4u);
+    if (r < params.m && s < params.n) {
+      let at = (c_base + r * params.c_row + s) / 4u;
+      var value = tile[e / 4u][e % 4u];
+      if (BIAS) {
+        let first = params.bias_start + s;
+        value += vec4<f32>(bias[first], bias[first + 1u], bias[first + 2u], bias[first + 3u]);
+      }
+      if (params.accumulate != 0u) { value += out4[at]; }
+      out4[at] = value;
     }
   }
 }

@@ -45,8 +45,6 @@ fn forward(at: Invocation) {
 fn backward(at: Invocation) {
   let factor = 2.0 * g[0] * params.scale;
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) { out4[i] = (prediction4[i] - target4[i]) * factor; }
-  }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) { out4[i] = (prediction4[i] - target4[i]) * factor; }
 }

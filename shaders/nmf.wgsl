@@ -30,12 +30,10 @@ struct Params { count: u32, chunk: u32 }
 @compute @workgroup_size(WORKGROUP)
 fn update(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) {
-      let divisor = denominator[i];
-      factor[i] *= numerator[i] / select(divisor, vec4<f32>(1.1920929e-7), divisor == vec4<f32>(0.0));
-    }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let divisor = denominator[i];
+    factor[i] *= numerator[i] / select(divisor, vec4<f32>(1.1920929e-7), divisor == vec4<f32>(0.0));
   }
 }
 

@@ -77,27 +77,21 @@ fn forward(at: Invocation) {
 @compute @workgroup_size(WORKGROUP)
 fn forward_each(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) { out4[i] = loss(i); }
-  }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) { out4[i] = loss(i); }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward(at: Invocation) {
   let factor = g[0] * params.scale;
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) { out4[i] = factor * slope(i); }
-  }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) { out4[i] = factor * slope(i); }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward_each(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) { out4[i] = g4[i] * slope(i); }
-  }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) { out4[i] = g4[i] * slope(i); }
 }

@@ -26,26 +26,22 @@ struct Params {
 @compute @workgroup_size(WORKGROUP)
 fn uniform_fill(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      out[i] = params.a + (params.b - params.a) * philox_uniform(params.seed, params.offset, params.first + i);
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    out[i] = params.a + (params.b - params.a) * philox_uniform(params.seed, params.offset, params.first + i);
   }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn normal_fill(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      let words = vec4<f32>(philox_high(params.seed, params.offset, params.first + i)) * 5.9604644775390625e-8; // 2^-24
-      let radius = sqrt(-2.0 * log(words.xz + 2.98023223876953125e-8)); // 2^-25 keeps log away from 0
-      let angle = 6.283185307179586 * words.yw;
-      let c = cos(angle) * radius;
-      let s = sin(angle) * radius;
-      out[i] = params.a + params.b * vec4<f32>(c.x, s.x, c.y, s.y);
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let words = vec4<f32>(philox_high(params.seed, params.offset, params.first + i)) * 5.9604644775390625e-8; // 2^-24
+    let radius = sqrt(-2.0 * log(words.xz + 2.98023223876953125e-8)); // 2^-25 keeps log away from 0
+    let angle = 6.283185307179586 * words.yw;
+    let c = cos(angle) * radius;
+    let s = sin(angle) * radius;
+    out[i] = params.a + params.b * vec4<f32>(c.x, s.x, c.y, s.y);
   }
 }

@@ -7,7 +7,8 @@
 //              A maximum that is NaN has a count of 0, and NaN for a gradient.
 // more         `columns` goes on from what out holds, for runs that the host passes slice by slice.
 // Layout       contiguous float32; x, out and y begin at `x_start`, `out_start`, `y_start` of what is bound.
-//              `rows` is for inner = 1, `columns` for the rest.
+//              `rows` is for inner = 1, `columns` for the rest; rows4 and columns4 are the same by vec4s for MODE 0 and
+//              1, where runs or columns come in fours and x and out begin at multiples of 4, on CPU rasterisers.
 // Grid         `rows`: one row of threads (shared/row_reduce.wgsl) per output; `columns`: one thread
 //              per output, so that neighbouring threads read neighbouring columns; max_backward: one thread per
 //              ELEMENTS of x, with neighbours next to each other.
@@ -45,6 +46,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> count: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read> x4: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> out4: array<vec4<f32>>;
 
 fn combine(p: f32, q: f32) -> f32 {
   if (MODE == 1u) { return nan_max(p, q); }
@@ -97,6 +100,48 @@ fn columns(at: Invocation) {
   let place = params.out_start + index;
   if (params.more != 0u) { result = combine(out[place], result); }
   out[place] = result * params.scale;
+}
+
+fn combine4(p: vec4<f32>, q: vec4<f32>) -> vec4<f32> {
+  if (MODE == 1u) { return select(p, q, (p == p) & !(q <= p)); }
+  return p + q;
+}
+
+fn initial4(at: u32) -> vec4<f32> {
+  if (MODE == 1u) { return x4[at]; }
+  return vec4<f32>(0.0);
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn rows4(at: Invocation) {
+  let index = row_index(at);
+  let last = params.outer * params.chunks;
+  let row = min(index, last - 1u);
+  let begin = (params.x_start + (row / params.chunks) * params.n) / 4u;
+  let start = (row % params.chunks) * params.chunk;
+  let to = begin + min(start + params.chunk, params.n) / 4u;
+  var four = initial4(begin + start / 4u);
+  for (var i = begin + start / 4u + row_lane(at); i < to; i += THREADS_PER_ROW) { four = combine4(four, x4[i]); }
+  var result = combine(combine(four.x, four.y), combine(four.z, four.w));
+  if (MODE == 1u) { result = row_max(result, at.thread); } else { result = row_sum(result, at.thread); }
+  if (index < last && row_lane(at) == 0u) { out[params.out_start + index] = result * params.scale; }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn columns4(at: Invocation) {
+  let index = group_index(at) * WORKGROUP + at.thread;
+  let width = params.inner / 4u;
+  if (index >= params.outer * params.chunks * width) { return; }
+  let row = index / width;
+  let begin = (row / params.chunks) * params.n;
+  let start = (row % params.chunks) * params.chunk;
+  let to = min(start + params.chunk, params.n);
+  let first = params.x_start / 4u + index % width;
+  var result = initial4(first + (begin + start) * width);
+  for (var j = start; j < to; j++) { result = combine4(result, x4[first + (begin + j) * width]); }
+  let place = params.out_start / 4u + index;
+  if (params.more != 0u) { result = combine4(out4[place], result); }
+  out4[place] = result * params.scale;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -29,10 +29,8 @@ fn plain(at: Invocation) {
   if (clip[2] == 0.0) { return; }
   let scale = clip[1];
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) { p[i] -= params.lr * (g[i] * scale + params.weight_decay * p[i]); }
-  }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) { p[i] -= params.lr * (g[i] * scale + params.weight_decay * p[i]); }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -40,15 +38,13 @@ fn momentum(at: Invocation) {
   if (clip[2] == 0.0) { return; }
   let scale = clip[1];
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) {
-      let grad = g[i] * scale + params.weight_decay * p[i];
-      let buffer = params.momentum * momentum_buffer[i] + params.undampened * grad;
-      momentum_buffer[i] = buffer;
-      var direction = buffer;
-      if (NESTEROV) { direction = grad + params.momentum * buffer; }
-      p[i] -= params.lr * direction;
-    }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let grad = g[i] * scale + params.weight_decay * p[i];
+    let buffer = params.momentum * momentum_buffer[i] + params.undampened * grad;
+    momentum_buffer[i] = buffer;
+    var direction = buffer;
+    if (NESTEROV) { direction = grad + params.momentum * buffer; }
+    p[i] -= params.lr * direction;
   }
 }

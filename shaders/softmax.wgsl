@@ -3,7 +3,8 @@
 // forward and backward take the last axis; the columns entry points take one before others.
 //
 // Layout       x, y, dy, out: [rows, n] contiguous float32; for columns [outer, n, inner].
-// Grid         rows of threads, see shared/row_reduce.wgsl. Columns: COLUMNS neighbours by LANES threads each, the
+// Grid         rows of threads, see shared/row_reduce.wgsl; forward4, backward4: the same by vec4s, for n a multiple of
+//              4, on CPU rasterisers. Columns: COLUMNS neighbours by LANES threads each, the
 //              threads of one column COLUMNS apart, so that neighbouring threads read neighbouring elements.
 // Host         COLUMN_THREADS = COLUMNS * LANES, LANES a power of two.
 // Precision    the maximum is subtracted first: no overflow for any finite input.
@@ -30,6 +31,10 @@ struct Params { rows: u32, n: u32, inner: u32 } // rows: columns in the columns 
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> x4: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> y4: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> dy4: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> out4: array<vec4<f32>>;
 
 var<workgroup> scratch: array<f32, COLUMN_THREADS>;
 
@@ -67,6 +72,49 @@ fn backward(at: Invocation) {
   for (var j = lane; j < params.n; j += THREADS_PER_ROW) {
     let i = begin + j;
     if (LOG) { out[i] = dy[i] - exp(y[i]) * dot; } else { out[i] = y[i] * (dy[i] - dot); }
+  }
+}
+
+fn nan_max4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return select(a, b, (a == a) & !(b <= a));
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn forward4(at: Invocation) {
+  let index = row_index(at);
+  let quads = params.n / 4u;
+  let begin = min(index, params.rows - 1u) * quads;
+  let lane = row_lane(at);
+  var most4 = vec4<f32>(-3.4028234e38f);
+  for (var j = lane; j < quads; j += THREADS_PER_ROW) { most4 = nan_max4(most4, x4[begin + j]); }
+  let most = row_max(nan_max(nan_max(most4.x, most4.y), nan_max(most4.z, most4.w)), at.thread);
+  var total4 = vec4<f32>(0.0);
+  for (var j = lane; j < quads; j += THREADS_PER_ROW) { total4 += exp(x4[begin + j] - most); }
+  let total = row_sum((total4.x + total4.y) + (total4.z + total4.w), at.thread);
+  if (index >= params.rows) { return; }
+  let log_total = log(total);
+  for (var j = lane; j < quads; j += THREADS_PER_ROW) {
+    let shifted = x4[begin + j] - most;
+    if (LOG) { out4[begin + j] = shifted - log_total; } else { out4[begin + j] = exp(shifted) / total; }
+  }
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn backward4(at: Invocation) {
+  let index = row_index(at);
+  let quads = params.n / 4u;
+  let begin = min(index, params.rows - 1u) * quads;
+  let lane = row_lane(at);
+  var dot4 = vec4<f32>(0.0);
+  for (var j = lane; j < quads; j += THREADS_PER_ROW) {
+    let i = begin + j;
+    if (LOG) { dot4 += dy4[i]; } else { dot4 += dy4[i] * y4[i]; }
+  }
+  let dot = row_sum((dot4.x + dot4.y) + (dot4.z + dot4.w), at.thread);
+  if (index >= params.rows) { return; }
+  for (var j = lane; j < quads; j += THREADS_PER_ROW) {
+    let i = begin + j;
+    if (LOG) { out4[i] = dy4[i] - exp(y4[i]) * dot; } else { out4[i] = y4[i] * (dy4[i] - dot); }
   }
 }
 

@@ -186,17 +186,13 @@ fn slope(v: vec4<f32>) -> vec4<f32> {
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) { out[i] = value(x[i]); }
-  }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) { out[i] = value(x[i]); }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < params.vecs) { out[i] = dy[i] * slope(x[i]); }
-  }
+  let end = min(first + WORKGROUP * VECS, params.vecs);
+  for (var i = first; i < end; i += WORKGROUP) { out[i] = dy[i] * slope(x[i]); }
 }

@@ -25,19 +25,15 @@ fn holds(i: u32) -> vec4<bool> {
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) { out[i] = select(b[i], a[i], holds(i)); }
-  }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) { out[i] = select(b[i], a[i], holds(i)); }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn backward(at: Invocation) {
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) {
-      out[i] = select(vec4<f32>(0.0), a[i], holds(i) == vec4<bool>(params.keep == 1u));
-    }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) {
+    out[i] = select(vec4<f32>(0.0), a[i], holds(i) == vec4<bool>(params.keep == 1u));
   }
 }

@@ -107,28 +107,26 @@ fn digamma_terms(count: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
 fn backward(at: Invocation) {
   let factor = g[0] * params.scale;
   let first = group_index(at) * WORKGROUP * VECS + at.thread;
-  for (var j = 0u; j < VECS; j++) {
-    let i = first + j * WORKGROUP;
-    if (4u * i < params.count) {
-      let count = x[i];
-      let mu = m[i];
-      let disp = d[i];
-      let pi = p[i];
-      let eps = params.eps;
-      let t = disp + eps;
-      let whole = disp + mu + eps;
-      let at_zero = is_zero(count);
-      let exponent = log_zero(mu, disp);
-      let chance = exp(exponent);
-      let total = pi + (1.0 - pi) * chance + eps;
-      let weight = (1.0 - pi) * chance / total;
-      let to_mean = select(disp * (mu - count) / (whole * (mu + eps)), weight * disp / whole, at_zero);
-      let of_zero = weight * (log1p4((mu + eps) / max(disp, vec4<f32>(1e-30))) - (mu + eps) / whole);
-      let of_positive = digamma_terms(count, t) + log1p4(mu / t) + (count - mu) / whole;
-      let of_dropout = select(1.0 / (1.0 - pi + eps), expm1_4(exponent) / total, at_zero);
-      dm[i] = factor * keep_nan(count, to_mean);
-      dd[i] = factor * keep_nan(count, select(of_positive, of_zero, at_zero));
-      dp[i] = factor * keep_nan(count, of_dropout + 2.0 * params.ridge * pi);
-    }
+  let end = min(first + WORKGROUP * VECS, (params.count + 3u) / 4u);
+  for (var i = first; i < end; i += WORKGROUP) {
+    let count = x[i];
+    let mu = m[i];
+    let disp = d[i];
+    let pi = p[i];
+    let eps = params.eps;
+    let t = disp + eps;
+    let whole = disp + mu + eps;
+    let at_zero = is_zero(count);
+    let exponent = log_zero(mu, disp);
+    let chance = exp(exponent);
+    let total = pi + (1.0 - pi) * chance + eps;
+    let weight = (1.0 - pi) * chance / total;
+    let to_mean = select(disp * (mu - count) / (whole * (mu + eps)), weight * disp / whole, at_zero);
+    let of_zero = weight * (log1p4((mu + eps) / max(disp, vec4<f32>(1e-30))) - (mu + eps) / whole);
+    let of_positive = digamma_terms(count, t) + log1p4(mu / t) + (count - mu) / whole;
+    let of_dropout = select(1.0 / (1.0 - pi + eps), expm1_4(exponent) / total, at_zero);
+    dm[i] = factor * keep_nan(count, to_mean);
+    dd[i] = factor * keep_nan(count, select(of_positive, of_zero, at_zero));
+    dp[i] = factor * keep_nan(count, of_dropout + 2.0 * params.ridge * pi);
   }
 }

@@ -288,6 +288,7 @@ export {
   tissueFraction,
   tissueMask,
 } from './slides/tissue-mask.ts';
+export { CapturedStep } from './tensor/captured-step.ts';
 export { Csr, type CsrData, type Edges } from './tensor/csr.ts';
 export { type Draw, Generator, normal, uniform } from './tensor/random.ts';
 export { keep, scope } from './tensor/scope.ts';

@@ -16,6 +16,16 @@ export interface PooledBuffer {
   asked: number;
   /** The recording (see `Device`) that last used the buffer. */
   lastRecording: number;
+  /** How often it was given back to the pool. */
+  lives: number;
+}
+
+type FreeLists = Map<number, PooledBuffer[]>;
+
+/** What a step being captured has taken from the pool, and what of it is free again. */
+interface Reserve {
+  readonly taken: Set<PooledBuffer>;
+  readonly free: FreeLists;
 }
 
 /** A part of a buffer, for tensors larger than one binding. */
@@ -51,11 +61,12 @@ export class BufferPool {
   readonly #gpu: GPUDevice;
   readonly #onError: (error: HistogradError) => void;
   readonly #onDestroy: (buffer: PooledBuffer) => void;
-  readonly #free = new Map<number, PooledBuffer[]>();
+  readonly #free: FreeLists = new Map();
   readonly #doomed: PooledBuffer[] = [];
   readonly #failed = new WeakSet<PooledBuffer>();
   readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0 };
   #nextId = 1;
+  #reserve: Reserve | null = null;
 
   constructor(
     gpu: GPUDevice,
@@ -79,26 +90,54 @@ export class BufferPool {
     const limit = this.#gpu.limits.maxBufferSize;
     if (bytes > limit) throw tensorTooLarge(purpose, bytes, limit, 'can hold in one buffer');
     const size = Math.min(sizeClass(bytes), limit);
-    let buffer = this.#takeFree(size, unusedIn);
+    const reserved = this.#reserve && takeFree(this.#reserve.free, size, unusedIn);
+    if (reserved) {
+      reserved.asked = bytes;
+      return reserved;
+    }
+    let buffer = takeFree(this.#free, size, unusedIn);
     if (buffer) this.#use.pooled -= size;
     else buffer = this.#create(size, purpose);
     buffer.asked = bytes;
+    this.#reserve?.taken.add(buffer);
     this.#use.live += size;
     this.#use.peak = Math.max(this.#use.peak, this.#use.live);
     return buffer;
   }
 
   release(buffer: PooledBuffer): void {
+    if (this.#reserve?.taken.has(buffer)) {
+      putFree(this.#reserve.free, buffer);
+      return;
+    }
+    buffer.lives++;
     this.#use.live -= buffer.bytes;
     if (this.#failed.has(buffer)) return;
     this.#use.pooled += buffer.bytes;
-    const list = this.#free.get(buffer.bytes) ?? [];
-    this.#free.set(buffer.bytes, list);
-    const after = list.findIndex(({ id }) => id > buffer.id);
-    list.splice(after < 0 ? list.length : after, 0, buffer);
+    putFree(this.#free, buffer);
     // Shapes that come once (a bag of an odd size) must not pile up: no more is held than was ever live.
     const { peak, live } = this.#use;
     while (this.#use.pooled > Math.max(POOL_FLOOR, peak - live)) this.#evictOldest();
+  }
+
+  /**
+   * What `body` takes and gives back stays out of the pool, so that its commands can be done again with the same
+   * buffers. Returns these; they count as live until they are released.
+   */
+  reserve<T>(body: () => T): { result: T; reserved: PooledBuffer[] } {
+    const reserve: Reserve = { taken: new Set(), free: new Map() };
+    const reserved = () => [...reserve.free.values()].flat();
+    this.#reserve = reserve;
+    try {
+      const result = body();
+      return { result, reserved: reserved() };
+    } catch (error) {
+      this.#reserve = null;
+      for (const buffer of reserved()) this.release(buffer);
+      throw error;
+    } finally {
+      this.#reserve = null;
+    }
   }
 
   /** Destroys what was evicted, once the recording that used it has been submitted. */
@@ -107,16 +146,6 @@ export class BufferPool {
       this.#onDestroy(buffer);
       buffer.raw.destroy();
     }
-  }
-
-  /**
-   * The free buffer that was made first: equal steps get equal buffers, and so find their bind groups
-   * again (`Pipelines`).
-   */
-  #takeFree(size: number, unusedIn: number | undefined): PooledBuffer | undefined {
-    const list = this.#free.get(size) ?? [];
-    const index = list.findIndex((b) => b.lastRecording !== unusedIn);
-    return index < 0 ? undefined : list.splice(index, 1)[0];
   }
 
   #evictOldest(): void {
@@ -144,7 +173,14 @@ export class BufferPool {
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    const buffer = { raw, bytes: size, id: this.#nextId++, asked: size, lastRecording: 0 };
+    const buffer = {
+      raw,
+      bytes: size,
+      id: this.#nextId++,
+      asked: size,
+      lastRecording: 0,
+      lives: 0,
+    };
     this.#gpu.popErrorScope().then(
       (error) => {
         if (error) this.#outOfMemory(buffer, outOfMemory(purpose, size, live, pooled));
@@ -160,4 +196,25 @@ export class BufferPool {
     for (const list of [...this.#free.values()]) for (const free of [...list]) this.#evict(free);
     this.#onError(error);
   }
+}
+
+/**
+ * The free buffer that was made first: equal steps get equal buffers, and so find their bind groups
+ * again (`Pipelines`).
+ */
+function takeFree(
+  free: FreeLists,
+  size: number,
+  unusedIn: number | undefined,
+): PooledBuffer | undefined {
+  const list = free.get(size) ?? [];
+  const index = list.findIndex((b) => b.lastRecording !== unusedIn);
+  return index < 0 ? undefined : list.splice(index, 1)[0];
+}
+
+function putFree(free: FreeLists, buffer: PooledBuffer): void {
+  const list = free.get(buffer.bytes) ?? [];
+  free.set(buffer.bytes, list);
+  const after = list.findIndex(({ id }) => id > buffer.id);
+  list.splice(after < 0 ? list.length : after, 0, buffer);
 }

@@ -3,8 +3,8 @@
  *
  * `run` records a dispatch; `flush` submits; `read` waits for a result. All dispatches go into one
  * compute pass of one command encoder until something has to be waited for (WebGPU orders
- * dispatches within a pass, so that costs no barrier of ours). Parameters of a whole recording are
- * uploaded in one write, and bound by dynamic offset.
+ * dispatches within a pass, so that costs no barrier of ours). `record` keeps what a step did, to be
+ * done again.
  *
  * Nothing here throws late and unseen: errors the GPU reports asynchronously (validation, memory,
  * loss) are kept and thrown at the next `read` or `sync`.
@@ -19,12 +19,18 @@ import {
 import { BINDING_ALIGNMENT, BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
 import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
+import { type Pack, ParameterRing } from './parameter-ring.ts';
 import { type Binding, boundBuffer, Pipelines } from './pipelines.ts';
+import { isRecording, Recording, record } from './recording.ts';
+import { Staging } from './staging.ts';
+
+type Params = Readonly<Record<string, ParamValue>>;
 
 export interface DispatchRequest {
   /** Buffers, or parts of them, by the name of the WGSL variable. */
   buffers: Readonly<Record<string, Binding>>;
-  params?: Readonly<Record<string, ParamValue>>;
+  /** By the names of the WGSL's fields; as a function where they change from step to step (`recording.ts`). */
+  params?: Params | (() => Params);
   overrides?: Readonly<Record<string, number | boolean>>;
   /** Workgroups: a count (folded to two dimensions when large) or `[x, y, z]`. */
   groups: number | readonly [number, number, number];
@@ -38,9 +44,20 @@ export interface DeviceOptions {
   tuning?: AdapterClass;
   /** Bytes that one binding may span, if less than the adapter allows; to test the splitting of large tensors on small ones. */
   bindingBytes?: number;
+  /** Submits by itself after so many dispatches, so that whoever shows a page on this GPU gets a turn in between. */
+  dispatchesPerSubmission?: number;
 }
 
-const RING_BYTES = 256 * 1024;
+/** A dispatch with everything found that it needs. */
+interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly groups: readonly [number, number, number];
+  readonly buffers: readonly PooledBuffer[];
+  readonly paramBytes: number;
+  readonly pack: Pack;
+}
+
 const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 /** Limits worth having more of; the others stay at WebGPU's defaults. */
 const LIMITS = [
@@ -61,13 +78,9 @@ export class Device {
   /** Bytes that one binding may span; kernels see larger tensors in parts. */
   readonly bindingBytes: number;
   readonly #pool: BufferPool;
-  readonly #ring: GPUBuffer;
-  readonly #ringBytes = new Uint8Array(RING_BYTES);
-  readonly #ringView = new DataView(this.#ringBytes.buffer);
-  readonly #align: number;
+  readonly #ring: ParameterRing;
   readonly #pipelines: Pipelines;
-  readonly #staging: GPUBuffer[] = [];
-  #ringUsed = 0;
+  readonly #staging: Staging;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #recording = 1;
@@ -76,8 +89,12 @@ export class Device {
   #waiting = 0;
   #lost: HistogradError | null = null;
   #closed = false;
+  /** Buffers used by the step being recorded. */
+  #used: Set<PooledBuffer> | null = null;
   #dispatches = 0;
   #submissions = 0;
+  readonly #dispatchesPerSubmission: number;
+  #unsubmitted = 0;
 
   static async open(options: DeviceOptions = {}): Promise<Device> {
     const chosen = await chooseAdapter(options.adapter);
@@ -107,18 +124,15 @@ export class Device {
     const { subgroupMinSize, subgroupMaxSize } = chosen.adapter.info;
     const shuffles = raw.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
     this.subgroupSize = shuffles ? (subgroupMinSize ?? 0) : 0;
-    this.#align = raw.limits.minUniformBufferOffsetAlignment;
+    this.#dispatchesPerSubmission = options.dispatchesPerSubmission ?? Infinity;
     this.#pool = new BufferPool(
       raw,
       (error) => this.#fail(error),
       (buffer) => this.#pipelines.forget(buffer),
     );
-    this.#ring = raw.createBuffer({
-      label: 'parameters',
-      size: RING_BYTES,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
-    this.#pipelines = new Pipelines(raw, this.#ring, this.bindingBytes, (error) =>
+    this.#ring = new ParameterRing(raw);
+    this.#staging = new Staging(raw);
+    this.#pipelines = new Pipelines(raw, this.#ring.buffer, this.bindingBytes, (error) =>
       this.#fail(error),
     );
     raw.addEventListener('uncapturederror', (event) => {
@@ -171,22 +185,34 @@ export class Device {
     if (groups[0] * groups[1] * groups[2] === 0) return;
     const limit = this.raw.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(...groups) > limit) throw tooManyWorkgroups(kernel.name, groups, limit);
-    const paramBytes = interface_.params?.bytes ?? 0;
-    if (this.#ringUsed + paramBytes > RING_BYTES) this.flush();
+    const { params: layout, storage } = interface_;
+    const { params = {} } = request;
     const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
-    const offsets: number[] = [];
-    if (interface_.params) {
-      packParams(kernel, interface_.params, request.params ?? {}, this.#ringView, this.#ringUsed);
-      offsets.push(this.#ringUsed);
-      this.#ringUsed = Math.ceil((this.#ringUsed + paramBytes) / this.#align) * this.#align;
+    const dispatch: Dispatch = {
+      pipeline: pipeline.raw,
+      bindGroup: this.#pipelines.bindGroup(kernel, entry, pipeline, request.buffers),
+      groups,
+      buffers: storage.map(({ name }) => boundBuffer(request.buffers[name]!)),
+      paramBytes: layout?.bytes ?? 0,
+      pack(view, at) {
+        const values = typeof params === 'function' ? params() : params;
+        if (layout) packParams(kernel, layout, values, view, at);
+      },
+    };
+    const at = this.#dispatch(dispatch);
+    if (isRecording()) {
+      const what = `${kernel.name}/${entry} of ${groups.join(' x ')} workgroups`;
+      this.#recordDispatch(what, dispatch, typeof params === 'function' ? null : at);
     }
-    const bindGroup = this.#pipelines.bindGroup(kernel, entry, pipeline, request.buffers);
-    for (const { name } of interface_.storage) this.#use(boundBuffer(request.buffers[name]!));
-    const pass = this.#openPass();
-    pass.setPipeline(pipeline.raw);
-    pass.setBindGroup(0, bindGroup, offsets);
-    pass.dispatchWorkgroups(...groups);
-    this.#dispatches++;
+  }
+
+  /** @param at where in the ring its parameters are, when replays repeat them */
+  #recordDispatch(what: string, dispatch: Dispatch, at: number | null): void {
+    const fixed = at === null ? null : this.#ring.copyOf(at, dispatch.paramBytes);
+    const again: Dispatch = fixed
+      ? { ...dispatch, pack: (_, to, bytes) => bytes.set(fixed, to) }
+      : dispatch;
+    record(() => ({ what, fixed, run: () => void this.#dispatch(again) }));
   }
 
   /** Workgroup counts per dimension are limited: folds a long row of them into a rectangle. */
@@ -204,6 +230,14 @@ export class Device {
     if (buffer.lastRecording === this.#recording) this.flush();
     if (data.byteLength > 0) this.raw.queue.writeBuffer(buffer.raw, 0, data);
     this.#encoder ??= this.#newEncoder(); // unsubmitted writes are never freed: make sure one follows
+    record(() => {
+      const fixed = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+      return {
+        what: `a write of ${fixed.length} B`,
+        fixed,
+        run: () => this.write(buffer, fixed),
+      };
+    });
   }
 
   /** Copies between buffers (4-byte multiples). */
@@ -212,6 +246,11 @@ export class Device {
     this.#use(from);
     this.#use(to);
     this.#closePass().copyBufferToBuffer(from.raw, 0, to.raw, 0, bytes);
+    record(() => ({
+      what: `a copy of ${bytes} B`,
+      fixed: null,
+      run: () => this.copy(from, to, bytes),
+    }));
   }
 
   /** Sets all of `buffer` to zero. */
@@ -219,6 +258,28 @@ export class Device {
     this.#throwIfLost();
     this.#use(buffer);
     this.#closePass().clearBuffer(buffer.raw);
+    record(() => ({
+      what: `zeros of ${buffer.asked} B`,
+      fixed: null,
+      run: () => this.clear(buffer),
+    }));
+  }
+
+  /**
+   * Runs `body`, and keeps what it did to be done again. The buffers that it used in between stay reserved, and
+   * count as live, until the caller releases them.
+   */
+  record<T>(body: () => T): { result: T; recording: Recording; reserved: PooledBuffer[] } {
+    const recording = new Recording();
+    this.#used = new Set();
+    try {
+      const { result, reserved } = this.#pool.reserve(() => recording.during(body));
+      for (const buffer of reserved) this.#used.delete(buffer);
+      recording.borrow(this.#used);
+      return { result, recording, reserved };
+    } finally {
+      this.#used = null;
+    }
   }
 
   /** Submits what is recorded; does not wait. */
@@ -227,10 +288,9 @@ export class Device {
     const encoder = this.#closePass();
     this.#encoder = null;
     this.#recording++;
+    this.#unsubmitted = 0;
     if (this.#lost) return;
-    if (this.#ringUsed > 0)
-      this.raw.queue.writeBuffer(this.#ring, 0, this.#ringBytes, 0, this.#ringUsed);
-    this.#ringUsed = 0;
+    this.#ring.upload();
     this.raw.queue.submit([encoder.finish()]);
     this.#submissions++;
     this.#pool.afterSubmit();
@@ -248,7 +308,7 @@ export class Device {
   async read(buffer: PooledBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#throwIfLost();
     this.#waiting++;
-    const staging = this.#takeStaging(bytes);
+    const staging = this.#staging.take(bytes);
     this.#use(buffer);
     const padded = Math.ceil(bytes / 4) * 4;
     if (padded > 0) this.#closePass().copyBufferToBuffer(buffer.raw, 0, staging, 0, padded);
@@ -263,8 +323,7 @@ export class Device {
     }
     const data = staging.getMappedRange(0, padded).slice(0, bytes);
     staging.unmap();
-    if (this.#staging.length < 4) this.#staging.push(staging);
-    else staging.destroy();
+    this.#staging.giveBack(staging);
     await this.#settle();
     return data;
   }
@@ -288,7 +347,14 @@ export class Device {
       usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
     });
     encoder.resolveQuerySet(querySet, 0, 2, result, 0);
-    const handle: PooledBuffer = { raw: result, bytes: 16, asked: 16, id: -1, lastRecording: 0 };
+    const handle: PooledBuffer = {
+      raw: result,
+      bytes: 16,
+      asked: 16,
+      id: -1,
+      lastRecording: 0,
+      lives: 0,
+    };
     const [begin, end] = new BigUint64Array(await this.read(handle, 16));
     result.destroy();
     querySet.destroy();
@@ -343,16 +409,21 @@ export class Device {
 
   #use(buffer: PooledBuffer): void {
     buffer.lastRecording = this.#recording;
+    this.#used?.add(buffer);
   }
 
-  #takeStaging(bytes: number): GPUBuffer {
-    const index = this.#staging.findIndex((b) => b.size >= bytes && b.size <= 4 * bytes + 4096);
-    if (index >= 0) return this.#staging.splice(index, 1)[0]!;
-    const size = Math.max(1024, 2 ** Math.ceil(Math.log2(bytes + 4)));
-    return this.raw.createBuffer({
-      label: 'readback',
-      size: Math.min(size, this.raw.limits.maxBufferSize),
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
+  /** Returns where in the ring the parameters went. */
+  #dispatch({ pipeline, bindGroup, groups, buffers, paramBytes, pack }: Dispatch): number {
+    const full = this.#unsubmitted >= this.#dispatchesPerSubmission;
+    if (full || !this.#ring.fits(paramBytes)) this.flush();
+    const at = this.#ring.add(paramBytes, pack);
+    for (const buffer of buffers) this.#use(buffer);
+    const pass = this.#openPass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup, paramBytes > 0 ? [at] : []);
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+    this.#dispatches++;
+    this.#unsubmitted++;
+    return at;
   }
 }

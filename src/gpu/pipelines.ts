@@ -57,7 +57,8 @@ export class Pipelines {
     entry: string,
     overrides: Readonly<Record<string, number | boolean>>,
   ): Pipeline {
-    const key = `${kernel.name}/${entry}${JSON.stringify(overrides)}`;
+    let key = `${kernel.name}/${entry}`;
+    for (const name in overrides) key += `,${name}=${overrides[name]}`;
     const found = this.#pipelines.get(key);
     if (found) return found;
     const known = reflect(kernel).overrides;

@@ -96,8 +96,14 @@ function compute(name: BinaryName, a: Tensor, b: Tensor, output: Tensor): void {
     }
     const [left, right] = [a, b].map((operand, i) => bindSpan(operand, ...spans[i]!));
     const out4 = bindPart(output, part);
-    const buffers = { a: left!.binding, b: right!.binding, out4 };
-    dispatch(name, 'broadcast', buffers, output, {
+    const buffers = {
+      a: left!.binding,
+      a4: left!.binding,
+      b: right!.binding,
+      b4: right!.binding,
+      out4,
+    };
+    const params = {
       count: part.count,
       first: part.start,
       a_base: spans[0]![0] - left!.start,
@@ -105,6 +111,12 @@ function compute(name: BinaryName, a: Tensor, b: Tensor, output: Tensor): void {
       dims,
       a_strides: strides[0]!,
       b_strides: strides[1]!,
+    };
+    const begins = [params.first, params.a_base, params.b_base, dims[3]!];
+    dispatch(name, 'broadcast', buffers, output, params, {
+      QUADS: begins.every((n) => n % 4 === 0),
+      A_REPEATS: strides[0]![3] === 0,
+      B_REPEATS: strides[1]![3] === 0,
     });
   };
   if (size > 0) broadcast({ start: 0, count: size });
@@ -125,12 +137,13 @@ function dispatch(
   buffers: Readonly<Record<string, Binding>>,
   { device }: Tensor,
   params: { count: number } & Partial<typeof UNUSED>,
+  forms: Readonly<Record<string, boolean>> = {},
 ): void {
   const { groups, overrides } = elementwisePlan(device, params.count);
   device.run(kernel, entry, {
     buffers,
     params: { ...UNUSED, ...params },
-    overrides: { ...overrides, OP: BINARY_FUNCTIONS.indexOf(name) },
+    overrides: { ...overrides, ...forms, OP: BINARY_FUNCTIONS.indexOf(name) },
     groups,
   });
 }

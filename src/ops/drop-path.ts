@@ -3,7 +3,7 @@ import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
 import { bindPart, elementParts } from '../tensor/parts.ts';
-import { type Draw, uniform } from '../tensor/random.ts';
+import { type Draw, dropping, uniform } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { defineOp, shapeError } from './op.ts';
 
@@ -41,9 +41,9 @@ export const dropPathOp = defineOp<DropPathOptions>({
     if (x!.length === 0) throw shapeError('drop-path', 'samples [B, ...]', 'a scalar');
     return x!;
   },
-  forward([x], { p, seed, offset }, output) {
-    const u = uniform(x!.device, [x!.shape[0]!], { seed, offset });
-    if (x!.size > 0) apply(x!, u, p, output);
+  forward([x], options, output) {
+    const u = uniform(x!.device, [x!.shape[0]!], options);
+    if (x!.size > 0) apply(x!, u, options.p, output);
     return [u];
   },
   gradient({ grad, saved: [u], options: { p } }) {
@@ -58,5 +58,5 @@ export const dropPathOp = defineOp<DropPathOptions>({
  * (Huang et al. 2016; timm's drop_path).
  */
 export function dropPath(x: Tensor, p: number, draw: Draw): Tensor {
-  return dropPathOp.apply([x], { p, seed: draw.seed, offset: draw.offset });
+  return dropPathOp.apply([x], dropping(draw, p));
 }

@@ -3,7 +3,7 @@ import { HistogradError } from '../errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
 import { bindPart, elementParts } from '../tensor/parts.ts';
-import type { Draw } from '../tensor/random.ts';
+import { type Draw, dropping } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { defineOp } from './op.ts';
 
@@ -14,11 +14,18 @@ export interface DropoutOptions extends Draw {
   p: number;
 }
 
-function apply(x: Tensor, { p, seed, offset }: DropoutOptions, out: Tensor): void {
+function apply(x: Tensor, options: DropoutOptions, out: Tensor): void {
+  const { p, seed } = options;
   for (const part of elementParts(x.device, x.size)) {
     x.device.run(kernel, 'apply', {
       buffers: { x: bindPart(x, part), out: bindPart(out, part) },
-      params: { seed, offset, first: part.start / 4, vecs: Math.ceil(part.count / 4), p },
+      params: () => ({
+        seed,
+        offset: options.offset,
+        first: part.start / 4,
+        vecs: Math.ceil(part.count / 4),
+        p,
+      }),
       ...elementwisePlan(x.device, part.count),
     });
   }
@@ -49,5 +56,5 @@ export const dropoutOp = defineOp<DropoutOptions>({
 
 /** Sets elements to zero with probability p and divides the others by 1 − p (Srivastava et al. 2014). */
 export function dropout(x: Tensor, p: number, draw: Draw): Tensor {
-  return dropoutOp.apply([x], { p, seed: draw.seed, offset: draw.offset });
+  return dropoutOp.apply([x], dropping(draw, p));
 }

@@ -1,6 +1,8 @@
 import code from '../../shaders/layer-norm.wgsl';
+import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { rowPlan } from '../tensor/grid.ts';
+import type { Binding } from '../gpu/pipelines.ts';
+import { asQuads, byQuads, rowPlan } from '../tensor/grid.ts';
 import { bindPart, rowParts } from '../tensor/parts.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { asRows } from './axis.ts';
@@ -11,6 +13,25 @@ const kernel = defineKernel('layer-norm', code);
 
 export interface LayerNormOptions {
   eps: number;
+}
+
+/** Their forms by vec4s. */
+const BY_QUADS = { forward: 'forward4', backward: 'backward4' };
+
+function run(
+  device: Device,
+  entry: keyof typeof BY_QUADS,
+  rows: number,
+  n: number,
+  eps: number,
+  buffers: Readonly<Record<string, Binding>>,
+): void {
+  const quads = byQuads(device, n);
+  device.run(kernel, quads ? BY_QUADS[entry] : entry, {
+    buffers: quads ? asQuads(buffers) : buffers,
+    params: { rows, n, eps },
+    ...rowPlan(device, rows, n),
+  });
 }
 
 export const layerNormOp = defineOp<LayerNormOptions>({
@@ -35,10 +56,11 @@ export const layerNormOp = defineOp<LayerNormOptions>({
     const { rows, n } = asRows(x.shape);
     for (const part of rowParts(x.device, rows, [n])) {
       const bind = (t: Tensor) => bindPart(t, part, n);
-      x.device.run(kernel, 'forward', {
-        buffers: { x: bind(x), weight: weight.buffer, bias: bias.buffer, out: bind(output) },
-        params: { rows: part.count, n, eps },
-        ...rowPlan(x.device, part.count, n),
+      run(x.device, 'forward', part.count, n, eps, {
+        x: bind(x),
+        weight: weight.buffer,
+        bias: bias.buffer,
+        out: bind(output),
       });
     }
   },
@@ -49,16 +71,12 @@ export const layerNormOp = defineOp<LayerNormOptions>({
     const dyh = Tensor.empty(x.device, [rows, n], 'f32', 'layer-norm gradient');
     for (const part of rowParts(x.device, rows, [n])) {
       const bind = (t: Tensor) => bindPart(t, part, n);
-      x.device.run(kernel, 'backward', {
-        buffers: {
-          x: bind(x),
-          weight: weight.buffer,
-          dy: bind(grad),
-          out: bind(dx),
-          dyh: bind(dyh),
-        },
-        params: { rows: part.count, n, eps },
-        ...rowPlan(x.device, part.count, n),
+      run(x.device, 'backward', part.count, n, eps, {
+        x: bind(x),
+        weight: weight.buffer,
+        dy: bind(grad),
+        out: bind(dx),
+        dyh: bind(dyh),
       });
     }
     return [dx, reduceSum(dyh, 0), reduceSum(grad.view([rows, n]), 0)];

@@ -141,7 +141,8 @@ export function multiplyInto(
     const [x, y, c] = [left, right, result].map((o) => bindSpan(o.tensor, ...span(o, region)));
     const added = bias && region.k.start === 0 ? bias : null;
     const z = added ? bindSpan(added, region.n.start, region.n.count) : y!;
-    device.run(KERNELS[kernel], 'multiply', {
+    const vectors = kernel === 'subgroup' && aligned(result, c!.start, region.n.count);
+    device.run(KERNELS[kernel], vectors ? 'multiply4' : 'multiply', {
       buffers: {
         a: x!.binding,
         a4: x!.binding,
@@ -149,6 +150,7 @@ export function multiplyInto(
         b4: y!.binding,
         bias: z.binding,
         c: c!.binding,
+        out4: c!.binding,
       },
       params: {
         m: region.m.count,

@@ -1,7 +1,7 @@
 import code from '../../shaders/reduce.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { copyPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
+import { byQuads, copyPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
 import { bindSpan, cut, longestSpan, spanFits } from '../tensor/parts.ts';
 import { type Shape, sizeOf, Tensor } from '../tensor/tensor.ts';
 import { aroundAxis } from './axis.ts';
@@ -19,6 +19,8 @@ export interface ReduceOptions {
 /** A run of this many elements is added by one row of threads; longer axes take several stages. */
 const LONGEST_RUN = 512;
 const CHUNK = 128;
+/** Where a thread takes rows four by four: as long in instructions. */
+const QUAD_RUN = 1024;
 
 /** A tensor seen as [outer, n, inner] around the reduced axis. */
 function split(name: string, shape: Shape, axis: number | null): [number, number, number] {
@@ -95,6 +97,7 @@ function pieces(x: Tensor, [outer, n, inner]: Around3, chunk: number, out: Tenso
 function runLength(device: Device, n: number, inner: number): number {
   const slices = Math.floor(longestSpan(device) / inner);
   if (slices < 2) return n;
+  if (inner === 1 && byQuads(device, n) && slices >= QUAD_RUN) return Math.min(n, QUAD_RUN);
   return Math.min(n > LONGEST_RUN ? CHUNK : n, slices);
 }
 
@@ -119,13 +122,18 @@ function reduceInto(
     for (const piece of pieces(from, [outer, n, inner], chunk, to)) {
       const [rows, length, columns] = piece.box;
       const tasks = rows * piece.chunks * columns;
-      const { groups, overrides } =
-        inner === 1 ? rowPlan(device, tasks, chunk) : threadPlan(device, tasks);
       const source = bindSpan(from, piece.x, sizeOf(piece.box));
       const result = bindSpan(to, piece.out, tasks);
       const most = bindSpan(y, piece.y, rows * columns);
-      device.run(kernel, inner === 1 ? 'rows' : 'columns', {
-        buffers: { x: source.binding, y: most.binding, out: result.binding },
+      const fours =
+        inner === 1 ? [length, chunk, source.start] : [columns, source.start, result.start];
+      const quads = MODES[MODE] !== 'count' && fours.every((count) => byQuads(device, count));
+      const { groups, overrides } =
+        inner === 1 ? rowPlan(device, tasks, chunk) : threadPlan(device, quads ? tasks / 4 : tasks);
+      const [x4, out4] = [source.binding, result.binding];
+      const [plain, fast] = inner === 1 ? ['rows', 'rows4'] : ['columns', 'columns4'];
+      device.run(kernel, quads ? fast : plain, {
+        buffers: { x: x4, x4, y: most.binding, out: out4, out4 },
         params: {
           outer: rows,
           n: length,

@@ -1,7 +1,7 @@
 import code from '../../shaders/softmax.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { type GridPlan, rowPlan } from '../tensor/grid.ts';
+import { asQuads, byQuads, type GridPlan, rowPlan } from '../tensor/grid.ts';
 import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { aroundAxis } from './axis.ts';
@@ -25,8 +25,14 @@ function columnPlan(device: Device, columns: number, n: number): GridPlan {
   };
 }
 
+/** Entry points: along rows, rows of whole vec4s, and columns. */
+const ENTRIES = {
+  forward: { rows: 'forward', quads: 'forward4', columns: 'forward_columns' },
+  backward: { rows: 'backward', quads: 'backward4', columns: 'backward_columns' },
+};
+
 function run(
-  entry: 'forward' | 'backward',
+  entry: keyof typeof ENTRIES,
   log: boolean,
   axis: number,
   like: Tensor,
@@ -39,11 +45,12 @@ function run(
     const rows = part.count * inner;
     const { groups, overrides } =
       inner === 1 ? rowPlan(device, rows, n) : columnPlan(device, rows, n);
-    const columns = entry === 'forward' ? 'forward_columns' : 'backward_columns';
-    device.run(kernel, inner === 1 ? entry : columns, {
-      buffers: Object.fromEntries(
-        Object.entries(tensors).map(([name, t]) => [name, bindPart(t, part, n * inner)]),
-      ),
+    const quads = inner === 1 && byQuads(device, n);
+    const buffers = Object.fromEntries(
+      Object.entries(tensors).map(([name, t]) => [name, bindPart(t, part, n * inner)]),
+    );
+    device.run(kernel, ENTRIES[entry][inner > 1 ? 'columns' : quads ? 'quads' : 'rows'], {
+      buffers: quads ? asQuads(buffers) : buffers,
       params: { rows, n, inner },
       overrides: { ...overrides, LOG: log ? 1 : 0 },
       groups,

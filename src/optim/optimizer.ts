@@ -2,6 +2,7 @@ import type { Parameter } from '../autograd/parameter.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Kernel } from '../gpu/kernel.ts';
+import { everyStep, isRecording } from '../gpu/recording.ts';
 import type { StateTensor } from '../nn/module.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
 import { bindPart, elementParts } from '../tensor/parts.ts';
@@ -89,21 +90,29 @@ export abstract class Optimizer<Options extends GroupOptions> {
    * Updates all parameters that have a gradient. A step in which any gradient is not finite changes none of them.
    *
    * @param clip from `clipGradNorm`, which scales the gradients; null: as they are
-   * @param factor on the learning rate of every group, from a schedule
+   * @param factor on the learning rate of every group, from a schedule; as a function where the step is captured
    */
-  step(clip: Tensor | null = null, factor = 1): void {
+  step(clip: Tensor | null = null, factor?: number | (() => number)): void {
     const parameters = [...this.#all()].map(([, slot]) => slot.parameter);
     if (!parameters.some((p) => p.grad)) return;
-    this.#steps++;
+    if (isRecording() && typeof factor === 'number') throw frozenFactor(factor);
+    everyStep(() => {
+      this.#steps++;
+    });
     const scale = clip ?? clipGradNorm(parameters);
     this.#slots.forEach((slots, g) => {
       const options = this.groups[g]!;
       for (const slot of slots.values()) {
         const { grad } = slot.parameter;
         if (!grad) continue;
-        slot.taken++;
+        everyStep(() => {
+          slot.taken++;
+        });
         slot.parameter.bumpVersion();
-        run(slot, grad, scale, this.recipe(options, options.lr * factor, slot.taken));
+        run(slot, grad, scale, () => {
+          const times = typeof factor === 'function' ? factor() : (factor ?? 1);
+          return this.recipe(options, options.lr * times, slot.taken);
+        });
       }
     });
     if (!clip) scale.dispose();
@@ -158,19 +167,28 @@ export abstract class Optimizer<Options extends GroupOptions> {
   }
 }
 
-function run({ parameter, state }: Slot, grad: Tensor, clip: Tensor, recipe: Recipe): void {
+function run({ parameter, state }: Slot, grad: Tensor, clip: Tensor, recipe: () => Recipe): void {
   const { device }: { device: Device } = parameter;
+  const { kernel, entry, overrides: own } = recipe();
   const tensors = Object.entries({ ...state, p: parameter, g: grad });
   for (const part of elementParts(device, parameter.size)) {
     const { groups, overrides } = elementwisePlan(device, part.count);
     const bound = tensors.map(([name, tensor]) => [name, bindPart(tensor, part)] as const);
-    device.run(recipe.kernel, recipe.entry, {
+    device.run(kernel, entry, {
       buffers: { ...Object.fromEntries(bound), clip: clip.buffer },
-      params: { vecs: Math.ceil(part.count / 4), ...recipe.params },
-      overrides: { ...overrides, ...recipe.overrides },
+      params: () => ({ vecs: Math.ceil(part.count / 4), ...recipe().params }),
+      overrides: { ...overrides, ...own },
       groups,
     });
   }
+}
+
+function frozenFactor(factor: number): HistogradError {
+  return new HistogradError(
+    'capture',
+    `Optimiser: in a captured step the factor on the learning rate was the number ${factor}, which would stay for good.`,
+    'Give a function that returns the factor of the step.',
+  );
 }
 
 function isMap<Options extends GroupOptions>(

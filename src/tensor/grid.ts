@@ -42,6 +42,19 @@ export function rowPlan(device: Device, rows: number, n: number): GridPlan {
   return rowGrid(rows, threads, perGroup);
 }
 
+/**
+ * Do kernels over rows of `n` elements walk them by vec4s? CPU rasterisers do where rows allow it: a load there costs
+ * by the instruction, not by the byte.
+ */
+export function byQuads(device: Device, n: number): boolean {
+  return device.class === 'cpu' && n % 4 === 0;
+}
+
+/** Buffers by the names that the vec4 form of an entry point has for them: `x` is `x4`. */
+export function asQuads<T>(buffers: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) => [`${name}4`, buffer]));
+}
+
 /** Kernels over `lines` lines of `n` elements, in which threads share a line but exchange nothing. */
 export function linePlan(device: Device, lines: number, n: number): GridPlan {
   let threads = 1;

@@ -5,13 +5,17 @@
 import code from '../../shaders/random.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import { everyStep } from '../gpu/recording.ts';
 import { elementwisePlan } from './grid.ts';
 import { bindPart, elementParts } from './parts.ts';
 import { type Shape, Tensor } from './tensor.ts';
 
 const kernel = defineKernel('random', code);
 
-/** One draw: everything a kernel needs to produce its numbers, now or again in the backward pass. */
+/**
+ * One draw: everything a kernel needs to produce its numbers, now or again in the backward pass. In the replay of a
+ * step the offset moves on: read it when parameters are packed, and do not copy it before.
+ */
 export interface Draw {
   readonly seed: readonly [number, number];
   readonly offset: number;
@@ -41,8 +45,23 @@ export class Generator {
   }
 
   next(): Draw {
-    return { seed: this.seed, offset: this.#offset++ };
+    const draw = { seed: this.seed, offset: 0 };
+    everyStep(() => {
+      draw.offset = this.#offset++;
+    });
+    return draw;
   }
+}
+
+/** A draw with the probability of an element to be dropped. */
+export function dropping(draw: Draw, p: number): Draw & { readonly p: number } {
+  return {
+    p,
+    seed: draw.seed,
+    get offset() {
+      return draw.offset;
+    },
+  };
 }
 
 /** Float32 numbers uniform in [low, high). */
@@ -68,7 +87,7 @@ function fill(
     const [first, vecs] = [part.start / 4, Math.ceil(part.count / 4)];
     device.run(kernel, entry, {
       buffers: { out: bindPart(out, part) },
-      params: { seed: draw.seed, offset: draw.offset, first, vecs, a, b },
+      params: () => ({ seed: draw.seed, offset: draw.offset, first, vecs, a, b }),
       ...elementwisePlan(device, part.count),
     });
   }

@@ -7,6 +7,7 @@
 import { HistogradError } from '../errors.ts';
 import type { PooledBuffer } from '../gpu/buffer-pool.ts';
 import type { Device } from '../gpu/device.ts';
+import { everyStep } from '../gpu/recording.ts';
 import { adopt } from './scope.ts';
 
 export type Shape = readonly number[];
@@ -95,7 +96,10 @@ export class Tensor {
 
   /** To be called by whoever overwrites the memory with a kernel (an optimiser), as `assign` does itself. */
   bumpVersion(): void {
-    this.#live().version++;
+    const storage = this.#live();
+    everyStep(() => {
+      storage.version++;
+    });
   }
 
   /** Another tensor over the same memory, with an own lifetime. No gradient passes: `reshape` is for that. */

@@ -58,6 +58,24 @@ describe('run', () => {
     done();
   });
 
+  it('submits by itself where a submission may hold few dispatches', async () => {
+    const device = await Device.open({ dispatchesPerSubmission: 2 });
+    const x = Tensor.from(device, [3]);
+    const outs = Array.from({ length: 5 }, () => Tensor.empty(device, [1]));
+    for (const [i, out] of outs.entries()) {
+      const buffers = { x: x.buffer, out: out.buffer };
+      device.run(kernel, 'scale', {
+        buffers,
+        params: { count: 1, factor: i },
+        groups: 1,
+      });
+    }
+    expect(device.counts).toMatchObject({ dispatches: 5, submissions: 2 });
+    expect(await outs[4]!.item()).toBe(12);
+    expect(device.counts.submissions).toBe(3);
+    device.close();
+  });
+
   it('keeps parameters apart over more dispatches than the ring holds', async () => {
     const { device, x, params, done } = await setUp([1]);
     const before = device.counts;

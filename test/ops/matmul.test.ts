@@ -119,6 +119,7 @@ proveOp({
     [[5, 197], [129, 197], STORED[2]!],
     [[67, 41], [35, 67], STORED[3]!],
     [[3, 1500], [1500, 2], plain],
+    [[12, 700], [700, 8], plain],
     // Batches of more than a part holds, and batches each of which is larger.
     [[70, 5, 4], [70, 4, 6], plain],
     [[2, 40, 36], [2, 40, 33], STORED[1]!],

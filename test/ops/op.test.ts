@@ -3,7 +3,7 @@ import { Parameter } from '../../src/autograd/parameter.ts';
 import { noGrad } from '../../src/autograd/tape.ts';
 import { add } from '../../src/ops/binary.ts';
 import { dropPath } from '../../src/ops/drop-path.ts';
-import { inLayer, observeOps, opNames } from '../../src/ops/op.ts';
+import { inLayer, type OpCall, observeOps, opNames } from '../../src/ops/op.ts';
 import { sum } from '../../src/ops/reduce.ts';
 import { relu, square } from '../../src/ops/unary.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
@@ -71,12 +71,12 @@ describe('inLayer', () => {
 });
 
 describe('observeOps', () => {
-  it('sees every result with its layer, and no more afterwards', async () => {
+  it('sees every result with its layer and what it was computed from, and no more afterwards', async () => {
     const x = Tensor.from(await testDevice(), [3]);
-    const seen: [string, string, Tensor][] = [];
-    const see = (...what: [string, string, Tensor]) => void seen.push(what);
+    const seen: [string, string, Tensor, OpCall][] = [];
+    const see = (...what: [string, string, Tensor, OpCall]) => void seen.push(what);
     const y = observeOps(see, () => inLayer('a', () => square(x)));
-    expect(seen).toEqual([['square', 'a', y]]);
+    expect(seen).toEqual([['square', 'a', y, { inputs: [x], options: {} }]]);
     expect(() =>
       observeOps(see, () => {
         throw new Error('mine');

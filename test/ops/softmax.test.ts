@@ -13,12 +13,21 @@ import type { Nd } from './nd.ts';
 import { proveOp, TUNINGS } from './prove.ts';
 
 const cases: { shapes: number[][]; options: SoftmaxOptions }[] = [
-  ...[[1, 1], [5, 1], [49, 197], [3, 1031], [1, 64], [2, 3, 33], [7], [0, 5], [2, 25_761]].map(
-    (shape) => ({
-      shapes: [shape],
-      options: {},
-    }),
-  ),
+  ...[
+    [1, 1],
+    [5, 1],
+    [49, 197],
+    [49, 196],
+    [3, 1031],
+    [1, 64],
+    [2, 3, 33],
+    [7],
+    [0, 5],
+    [2, 25_761],
+  ].map((shape) => ({
+    shapes: [shape],
+    options: {},
+  })),
   { shapes: [[49, 197]], options: { axis: 0 } },
   { shapes: [[2, 263, 5]], options: { axis: 1 } },
   { shapes: [[3, 5, 7, 33]], options: { axis: -2 } },
