@@ -1,6 +1,7 @@
 /** The page's end of the engine's worker. */
 import * as Comlink from 'comlink';
 import type { Engine, EngineError } from './protocol.ts';
+import workerUrl from './worker/engine-worker.ts?worker&url';
 
 const NOT_STARTED: EngineError = {
   code: 'worker-failed',
@@ -9,13 +10,17 @@ const NOT_STARTED: EngineError = {
     'Reload the page. If it fails again, the browser may be too old, or an extension may block it.',
 };
 
-/** Starts the worker. Calls reject with plain `EngineError` objects. */
+/**
+ * Starts the worker. Calls reject with plain `EngineError` objects.
+ *
+ * Through a blob, which inherits the page's content security policy: a worker by its address has that of its own
+ * response, and a static host sends none.
+ */
 export function createEngine(): Engine {
-  const worker = new Worker(new URL('./worker/engine-worker.ts', import.meta.url), {
-    type: 'module',
-    name: 'histograd',
-  });
-  return connectEngine(worker);
+  const { href } = new URL(workerUrl, import.meta.url);
+  const program = new Blob([`import ${JSON.stringify(href)};`], { type: 'text/javascript' });
+  const url = URL.createObjectURL(program);
+  return connectEngine(new Worker(url, { type: 'module', name: 'histograd' }));
 }
 
 /** An engine that listens in `worker`. */

@@ -306,7 +306,7 @@ export interface Engine {
   deleteRun(id: string): Promise<void>;
 
   /** A model from elsewhere (the Node command line), for the open data. */
-  openModel(file: File): Promise<RunState>;
+  openModel(file: File): Promise<{ dataset: DatasetSummary; run: RunState }>;
 
   /** Results of the open data and model. */
   scores(): Promise<Scores>;

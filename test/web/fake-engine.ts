@@ -277,10 +277,10 @@ export class FakeEngine implements Engine {
     this.stored = this.stored.filter((run) => run.id !== id);
   }
 
-  async openModel(file: File): Promise<RunState> {
+  async openModel(file: File): Promise<{ dataset: DatasetSummary; run: RunState }> {
     await this.#call('openModel');
     this.run = { ...this.finishedRun(), title: file.name };
-    return this.run;
+    return { dataset: this.dataset(), run: this.run };
   }
 
   async scores(): Promise<Scores> {

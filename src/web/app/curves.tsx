@@ -1,4 +1,4 @@
-import { useSignalEffect } from '@preact/signals';
+import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatFixed, formatSignificant } from '../../report/format.ts';
 import type { CurvePoint } from '../../report/types.ts';
@@ -10,19 +10,23 @@ interface CurvesProps {
   /** The axis of the loss. */
   loss: string;
   epochs: number;
+  /** Whether a part of the samples is kept for validation. */
+  validated: boolean;
 }
 
 /** Loss and correlation over the epochs, drawn and as a table. */
-export function Curves({ points, loss, epochs }: CurvesProps) {
+export function Curves({ points, loss, epochs, validated }: CurvesProps) {
   const last = points.at(-1);
   const losses: Series[] = [
     { label: 'training', token: '--series-1', values: column(points, 'trainLoss') },
-    { label: 'validation', token: '--series-2', values: column(points, 'validationLoss') },
   ];
+  if (validated) {
+    const values = column(points, 'validationLoss');
+    losses.push({ label: 'validation', token: '--series-2', values });
+  }
   const pearson: Series[] = [
     { label: 'validation', token: '--series-2', values: column(points, 'validationPearson') },
   ];
-  const noValidation = points.length > 0 && pearson[0]?.values.every((value) => value === null);
   return (
     <>
       <div class="curves">
@@ -34,13 +38,11 @@ export function Curves({ points, loss, epochs }: CurvesProps) {
           series={losses}
           summary={
             last
-              ? `After epoch ${last.epoch}: training ${formatSignificant(last.trainLoss ?? Number.NaN)}, validation ${formatSignificant(last.validationLoss ?? Number.NaN)}.`
+              ? `After epoch ${last.epoch}: ${losses.map(({ label, values }) => `${label} ${formatSignificant(values.at(-1) ?? Number.NaN)}`).join(', ')}.`
               : 'No epoch has ended yet.'
           }
         />
-        {noValidation ? (
-          <p class="soft">There is no validation part: no correlation to follow.</p>
-        ) : (
+        {validated ? (
           <Chart
             title="Correlation on the validation part"
             axis="Mean Pearson r over genes"
@@ -53,6 +55,8 @@ export function Curves({ points, loss, epochs }: CurvesProps) {
                 : 'No epoch has ended yet.'
             }
           />
+        ) : (
+          <p class="soft">There is no validation part: no correlation to follow.</p>
         )}
       </div>
       {points.length > 0 && <CurveTable points={points} />}
@@ -80,6 +84,7 @@ interface ChartProps {
 }
 
 function Chart({ title, axis, epochs, x, series, summary }: ChartProps) {
+  const missing = useSignal(false);
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<LineChart | null>(null);
   const latest = useRef({ x, series });
@@ -87,10 +92,15 @@ function Chart({ title, axis, epochs, x, series, summary }: ChartProps) {
   useEffect(() => {
     let gone = false;
     // Loaded when there is something to draw: the plotting library is not part of the first load.
-    void import('./line-chart.ts').then(({ LineChart }) => {
-      if (gone || !place.current) return;
-      chart.current = new LineChart(place.current, { axis, epochs, ...latest.current });
-    });
+    import('./line-chart.ts').then(
+      ({ LineChart }) => {
+        if (gone || !place.current) return;
+        chart.current = new LineChart(place.current, { axis, epochs, ...latest.current });
+      },
+      () => {
+        missing.value = true;
+      },
+    );
     return () => {
       gone = true;
       chart.current?.destroy();
@@ -125,6 +135,12 @@ function Chart({ title, axis, epochs, x, series, summary }: ChartProps) {
         role="img"
         aria-label={`${title} over epochs. ${summary}`}
       />
+      {missing.value && (
+        <p class="soft small">
+          The drawing could not be loaded from the server of this page; the table below has the
+          numbers.
+        </p>
+      )}
     </figure>
   );
 }

@@ -1,5 +1,6 @@
 /** The user's own files before they are opened: which they are, and what the engine takes them for. */
 import { computed, signal } from '@preact/signals';
+import { formatInteger } from '../../report/format.ts';
 import type { DroppedFile, Engine, EngineError, Intake, OpenOptions } from '../protocol.ts';
 import { asEngineError } from './errors.ts';
 
@@ -28,7 +29,7 @@ export class FileChoice {
     const genes = this.genes.value;
     if (Number.isInteger(genes) && genes >= 1 && genes <= most) return null;
     return Number.isFinite(most)
-      ? `Enter a whole number from 1 to ${most.toLocaleString('en-GB')}.`
+      ? `Enter a whole number from 1 to ${formatInteger(most)}.`
       : 'Enter a whole number from 1.';
   });
   /** What to open them with; null while they cannot be opened. */
@@ -55,6 +56,8 @@ export class FileChoice {
     const all = [...byPath.values()];
     this.files.value = all;
     this.inspecting.value = true;
+    // It was about other files.
+    this.intake.value = null;
     this.error.value = null;
     try {
       const intake = await this.#engine.inspectFiles(all);

@@ -1,3 +1,4 @@
+import reportUrl from '../example/report.html?url';
 import type { EngineError } from '../protocol.ts';
 
 /** Kindly: why nothing can be computed here, which browsers can, and the way without a browser. */
@@ -38,10 +39,17 @@ export function NoWebGpu({ error }: { error: EngineError }) {
       </ul>
       <h3>Without a browser’s GPU</h3>
       <p>
+        <a href={reportUrl}>See the report of an example run</a>: scores, curves and genes of all
+        models on the simulated cohort. It needs no graphics processor.
+      </p>
+      <p>
         The same engine runs in Node 20 or newer, with a software adapter where there is no graphics
         card. It writes a report that any browser opens:
       </p>
       <code class="block">npx histograd demo</code>
+      <p>
+        In a copy of its source: <code>npm ci && npm start</code>
+      </p>
       <button type="button" class="button" onClick={() => location.reload()}>
         Look again
       </button>

@@ -3,6 +3,7 @@ import { smallerSettings } from './settings-check.ts';
 import type { AppState } from './state.ts';
 
 const OUT_OF_MEMORY = ['out-of-memory', 'tensor-too-large', 'batch-too-large'];
+const LOST = ['device-lost', 'device-gone'];
 const NON_FINITE = ['non-finite-loss', 'non-finite-gradient', 'non-finite-prediction'];
 
 /** Why a training failed, and the settings with which it may succeed, a click away. */
@@ -31,7 +32,7 @@ export function RunFailure({
             {remedy.label}
           </button>
         )}
-        {error.code === 'device-lost' && (
+        {LOST.includes(error.code) && (
           <button type="button" class="button primary" onClick={() => void app.resume()}>
             Resume from the last checkpoint
           </button>

@@ -13,7 +13,7 @@ import { modelCard } from './models.ts';
 import { RunFailure } from './run-failure.tsx';
 import { SplitBar } from './split-bar.tsx';
 import type { AppState } from './state.ts';
-import { describePhase, formatPearson } from './words.ts';
+import { describePhase, formatPearson, formatTimeLeft } from './words.ts';
 
 const TONES: Record<RunPhase, string> = {
   preparing: 'accent',
@@ -64,7 +64,16 @@ export function RunPanel({ app, run }: { app: AppState; run: RunState }) {
       {trains && run.points.length === 0 && run.phase === 'finished' ? (
         <p class="soft">No curves came with this model.</p>
       ) : trains ? (
-        <Curves points={run.points} loss={loss} epochs={run.epochs} />
+        <Curves
+          points={run.points}
+          loss={loss}
+          epochs={run.epochs}
+          validated={
+            run.split
+              ? run.split.validation > 0
+              : run.points.some(({ validationLoss }) => validationLoss !== undefined)
+          }
+        />
       ) : (
         <p class="soft">This model is computed at once: there are no curves.</p>
       )}
@@ -218,7 +227,7 @@ function Figures({ run }: { run: RunState }) {
             ? formatDuration(run.seconds)
             : run.secondsLeft === null || run.phase === 'failed'
               ? '–'
-              : formatDuration(Math.ceil(run.secondsLeft))
+              : formatTimeLeft(run.secondsLeft)
         }
       />
       {finished ? (
@@ -258,7 +267,7 @@ function describeProgress({ epoch, epochs, points, secondsLeft }: RunState): str
   return [
     `Epoch ${epoch} of ${epochs}`,
     r !== undefined && `validation correlation ${formatPearson(r)}`,
-    secondsLeft !== null && `${formatDuration(Math.ceil(secondsLeft))} left`,
+    secondsLeft !== null && `${formatTimeLeft(secondsLeft)} left`,
   ]
     .filter(Boolean)
     .join(', ');

@@ -69,6 +69,8 @@ export function SeeScreen({ app }: { app: AppState }) {
       run={run}
       onError={(error: EngineError) => {
         app.problem.value = { doing: 'Showing the results', error };
+        // What failed says nothing more of how far it is.
+        app.task.value = null;
       }}
     />
   );

@@ -27,7 +27,7 @@ export function SplitBar({ split }: { split: Split }) {
         })}
       </svg>
       <ul class="split-parts small">
-        {PARTS.map(({ part, label }) => (
+        {PARTS.filter(({ part }) => split[part] > 0).map(({ part, label }) => (
           <li key={part}>
             <span class={`swatch ${part}`} aria-hidden="true" />
             <strong>{formatCount(split[part], split.unit.slice(0, -1))}</strong> {label}

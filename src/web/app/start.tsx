@@ -22,8 +22,8 @@ export function StartScreen({ app }: { app: AppState }) {
           )}
           {app.adapter.value.state === 'missing' && (
             <p class="note warn">
-              These need WebGPU, which this browser does not offer now: what to do is told at the
-              right.
+              These need WebGPU, which this browser does not offer now. The box “What computes” says
+              what to do.
             </p>
           )}
           <Ways app={app} />

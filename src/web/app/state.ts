@@ -139,15 +139,23 @@ export class AppState {
 
   openModel(file: File): Promise<void> {
     return this.#open(`Opening ${file.name}`, async () => {
-      const run = await this.engine.openModel(file);
-      this.run.value = run;
-      this.go('see');
+      const { dataset, run } = await this.engine.openModel(file);
+      batch(() => {
+        this.dataset.value = dataset;
+        this.run.value = run;
+        this.settingUp.value = false;
+        this.go('see');
+      });
     });
   }
 
-  async deleteRun(id: string): Promise<void> {
-    await this.attempt('Deleting the run', () => this.engine.deleteRun(id));
-    if (this.run.value?.id === id && this.run.value.phase !== 'finished') this.run.value = null;
+  async deleteRun({ id, title }: StoredRun): Promise<void> {
+    await this.attempt('Deleting the run', async () => {
+      await this.engine.deleteRun(id);
+      // The engine has let go of its model too.
+      if (this.run.value?.id === id) this.run.value = null;
+      announce(`${title} is deleted.`);
+    });
     await this.refreshRuns();
   }
 

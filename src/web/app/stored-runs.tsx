@@ -2,7 +2,6 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatBytes } from '../../report/format.ts';
 import type { StoredRun } from '../protocol.ts';
-import { announce } from './announce.ts';
 import type { AppState } from './state.ts';
 import { describeAgo } from './words.ts';
 
@@ -69,9 +68,7 @@ export function StoredRuns({ app }: { app: AppState }) {
           onAnswer={(confirmed) => {
             const run = asked.value;
             asked.value = null;
-            if (confirmed && run) {
-              void app.deleteRun(run.id).then(() => announce(`${run.title} is deleted.`));
-            }
+            if (confirmed && run) void app.deleteRun(run);
           }}
         />
       )}

@@ -1,4 +1,5 @@
 /** Tells what happened while the tab was hidden: browsers may slow hidden tabs down, the run goes on all the same. */
+import { formatInteger } from '../../report/format.ts';
 import { announce } from './announce.ts';
 import type { AppState } from './state.ts';
 
@@ -13,7 +14,7 @@ export function watchTab(app: AppState): () => void {
     const run = app.run.value;
     if (stepWhenHidden !== null && run) {
       const steps = run.step - stepWhenHidden;
-      app.notice.value = `While this tab was in the background, training went on (${steps.toLocaleString('en-GB')} steps). Browsers may slow background tabs down; nothing is lost.`;
+      app.notice.value = `While this tab was in the background, training went on (${formatInteger(steps)} steps). Browsers may slow background tabs down; nothing is lost.`;
       announce(app.notice.value);
     }
     stepWhenHidden = null;

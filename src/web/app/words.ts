@@ -1,5 +1,5 @@
 /** Numbers and states in plain words. */
-import { formatFixed, formatSignificant } from '../../report/format.ts';
+import { formatDuration, formatFixed, formatSignificant } from '../../report/format.ts';
 import type { AdapterCard, DatasetSummary, RunState } from '../protocol.ts';
 
 /** How fast the adapter is, for someone who does not know what a GFLOP is. */
@@ -22,6 +22,12 @@ export function describeGflops(gflops: number): string {
 /** Pearson correlations as they are told aloud. */
 export const formatPearson = (r: number | undefined): string =>
   r === undefined ? '–' : formatFixed(r, 3);
+
+/** An estimate: no fractions of a second. */
+export function formatTimeLeft(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 10 ? `${whole} s` : formatDuration(whole);
+}
 
 export function describePhase(run: RunState): string {
   switch (run.phase) {

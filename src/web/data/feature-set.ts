@@ -7,7 +7,7 @@ import { sampleMatcher } from '../../data/sample-match.ts';
 import { HistogradError } from '../../errors.ts';
 import { formatCount } from '../../report/format.ts';
 import type { Places } from '../protocol.ts';
-import type { Dataset } from '../worker/dataset.ts';
+import type { Dataset, OnTask } from '../worker/dataset.ts';
 import { assemble, type SlidePart } from './assemble.ts';
 import { nameSlides, pairSlides, slideId } from './cohort-names.ts';
 import { keepingReader, readFeatureFile } from './feature-files.ts';
@@ -20,7 +20,6 @@ import { slideFiles } from './slide-mpp.ts';
 import { SlidePool } from './slide-pool.ts';
 
 type FeaturePlan = Extract<Plan, { opens: 'slides' | 'features-and-model' }>;
-type OnTask = (label: string, done: number, total: number) => void;
 
 /** Larger values are counts or intensities, not logarithms. */
 const LOG_BELOW = 64;

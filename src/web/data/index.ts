@@ -1,7 +1,7 @@
 /** Data sets out of sources: the simulated cohort, dropped files, the browser's storage. Runs in the worker. */
 import type { Device } from '../../gpu/device.ts';
 import type { DroppedFile, Intake, OpenOptions } from '../protocol.ts';
-import type { Dataset, DatasetFolder } from '../worker/dataset.ts';
+import type { Dataset, DatasetFolder, OnTask } from '../worker/dataset.ts';
 
 /** Draws the demonstration's cohort. */
 export async function openSimulated(): Promise<Dataset> {
@@ -25,7 +25,7 @@ export async function openFiles(
   files: readonly DroppedFile[],
   options: OpenOptions,
   device: Device,
-  onTask: (label: string, done: number, total: number) => void,
+  onTask: OnTask,
 ): Promise<Dataset> {
   const { open } = await import('./open-files.ts');
   return open(files, options, device, onTask);

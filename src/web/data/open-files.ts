@@ -2,7 +2,7 @@
 import './no-eval.ts';
 import type { Device } from '../../gpu/device.ts';
 import type { DroppedFile, OpenOptions } from '../protocol.ts';
-import type { Dataset } from '../worker/dataset.ts';
+import type { Dataset, OnTask } from '../worker/dataset.ts';
 import { openFeatureSet } from './feature-set.ts';
 import { sniffAll } from './inspect.ts';
 import { planFiles } from './plan.ts';
@@ -14,7 +14,7 @@ export async function open(
   files: readonly DroppedFile[],
   options: OpenOptions,
   device: Device,
-  onTask: (label: string, done: number, total: number) => void,
+  onTask: OnTask,
 ): Promise<Dataset> {
   onTask('Looking at the files', 0, files.length);
   const plan = await planFiles(await sniffAll(files));

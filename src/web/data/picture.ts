@@ -25,8 +25,11 @@ export type Pixels = Pick<Slide, 'levels' | 'readRegion'>;
 export type UsePixels = <T>(use: (slide: Pixels) => Promise<T>) => Promise<T>;
 
 const TILE_SIZE = 256;
-/** 24 MiB of RGB. */
-const KEPT_TILES = 128;
+/** Of all pictures together, so that a walk through many slides does not fill the memory: 48 MiB of RGB. */
+const KEPT_TILES = 256;
+/** The one that was asked for last comes last. */
+const kept = new Map<string, Promise<RgbImage>>();
+let pictures = 0;
 /** Longest side of the small copy that is made of a slide without small levels of its own. */
 const OVERVIEW_SIDE = 2048;
 
@@ -38,7 +41,7 @@ export function slidePicture(
 ): Picture {
   const { width, height } = size;
   const levels = levelCount(width, height);
-  const kept = new Map<string, Promise<RgbImage>>();
+  const own = `${pictures++}/`;
   let overview: Promise<Overview> | undefined;
 
   const read = (level: number, column: number, row: number): Promise<RgbImage> =>
@@ -77,7 +80,7 @@ export function slidePicture(
     source,
     async tile(level, column, row) {
       checkSquare(width, height, levels, level, column, row);
-      const key = `${level}/${column}/${row}`;
+      const key = `${own}${level}/${column}/${row}`;
       const known = kept.get(key);
       const image = known ?? read(level, column, row);
       kept.delete(key);
@@ -87,7 +90,7 @@ export function slidePicture(
       return toBitmap(await image);
     },
     async close() {
-      kept.clear();
+      for (const key of kept.keys()) if (key.startsWith(own)) kept.delete(key);
       await closeSlide();
     },
   };

@@ -6,6 +6,7 @@ import {
   type ExpressionTable,
   expressionTableBuilder,
 } from '../../data/expression-table.ts';
+import type { OnTask } from '../worker/dataset.ts';
 import { type NamedFile, unpackedBytes } from './file-bytes.ts';
 
 /**
@@ -16,7 +17,7 @@ import { type NamedFile, unpackedBytes } from './file-bytes.ts';
 export async function readExpressionFile(
   source: NamedFile,
   options: ExpressionOptions,
-  onTask: (label: string, done: number, total: number) => void,
+  onTask: OnTask,
 ): Promise<ExpressionTable> {
   const builder = expressionTableBuilder(source.path, options);
   const config = delimitedTextConfig(source.path);

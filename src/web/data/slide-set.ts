@@ -10,7 +10,7 @@ import { type SelectOptions, selectedTiles, selectTiles } from '../../slides/sel
 import type { Slide } from '../../slides/slide.ts';
 import { planTiles, type TilingOptions } from '../../slides/tiling.ts';
 import type { OpenOptions } from '../protocol.ts';
-import type { Dataset } from '../worker/dataset.ts';
+import type { Dataset, OnTask } from '../worker/dataset.ts';
 import { assemble, type SlidePart } from './assemble.ts';
 import { nameSlides } from './cohort-names.ts';
 import { networkDescriber, statisticsDescriber, type TileDescriber } from './describe-tiles.ts';
@@ -24,7 +24,6 @@ import { slideRules } from './slide-rules.ts';
 import type { TileRules } from './tile-rules.ts';
 
 type ModelPlan = Extract<Plan, { opens: 'slide-and-model' }>;
-type OnTask = (label: string, done: number, total: number) => void;
 
 /** As `histograd extract` without options. */
 const DEFAULT_MPP = 0.5;

@@ -69,8 +69,23 @@ async function byContent(source: DroppedFile): Promise<Found> {
   if (/(^|\/)crops\d+\/[^/]+$/.test(path)) {
     return ignored('spot crops are cut from the section image here');
   }
-  return sniffAsText(source);
+  const found = await sniffAsText(source);
+  const promised = PROMISES.find(([ending]) => ending.test(path));
+  return promised && found.is === 'ignored'
+    ? ignored(`its name promises ${promised[1]}, but ${found.note}`)
+    : found;
 }
+
+/** What is recognised by its first bytes. */
+const PROMISES: readonly (readonly [RegExp, string])[] = [
+  [/\.(h5|hdf5|h5ad)$/i, 'HDF5'],
+  [/\.(tiff?|svs|ndpi|scn|bif)$/i, 'a TIFF image'],
+  [/\.jpe?g$/i, 'a JPEG image'],
+  [/\.png$/i, 'a PNG image'],
+  [/\.npy$/i, 'a NumPy array'],
+  [/\.safetensors$/i, 'safetensors'],
+  [/\.(pt|pth)$/i, 'a PyTorch file'],
+];
 
 const OTHERS: readonly (readonly [string, string])[] = [
   ['PAR1', 'it is Parquet: convert it to CSV once, with pandas.read_parquet(…).to_csv(…)'],

@@ -13,7 +13,7 @@ import { HistogradError } from '../../errors.ts';
 import type { Device } from '../../gpu/device.ts';
 import { formatCount } from '../../report/format.ts';
 import type { OpenOptions } from '../protocol.ts';
-import type { Dataset } from '../worker/dataset.ts';
+import type { Dataset, OnTask } from '../worker/dataset.ts';
 import { assemble, type SlidePart } from './assemble.ts';
 import { nameSlides, patientOfSection } from './cohort-names.ts';
 import { networkDescriber, statisticsDescriber, type TileDescriber } from './describe-tiles.ts';
@@ -27,7 +27,6 @@ import { type SpotScale, spotPitch, spotScale } from './spot-scale.ts';
 import { tileRules } from './tile-rules.ts';
 
 type SpotPlan = Extract<Plan, { opens: 'spots' }>;
-type OnTask = (label: string, done: number, total: number) => void;
 
 /** Enough for a map of what varies, and quick to train; what most papers on spots report. */
 const DEFAULT_GENES = 250;

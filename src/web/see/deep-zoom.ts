@@ -69,7 +69,7 @@ export class DeepZoom {
       override downloadTileStart(job: OpenSeadragon.ImageJob): void {
         const { level, x, y } = job.tile;
         readTile(maxLevel - level, x, y).then(
-          (bitmap) => job.finish(bitmap, null, 'imageBitmap'),
+          (bitmap) => job.finish(drawn(bitmap), null, 'context2d'),
           (error) => job.fail(String(error?.problem ?? error), null),
         );
       }
@@ -178,6 +178,16 @@ export class DeepZoom {
   close(): void {
     this.#viewer.destroy();
   }
+}
+
+/** As the viewer keeps tiles itself; it would not close the bitmap, whose memory no collector of garbage sees. */
+function drawn(bitmap: ImageBitmap): CanvasRenderingContext2D | null {
+  const { width, height } = bitmap;
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context?.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return context;
 }
 
 function sizeOf({ width, height }: NonNullable<SlideSummary['picture']>) {

@@ -1,5 +1,6 @@
 /** How good the model is, in a few honest lines. */
 import { formatCount, formatFixed, formatInteger } from '../../report/format.ts';
+import { sampleNoun } from '../app/words.ts';
 import type { DatasetSummary, RunState, Scores } from '../protocol.ts';
 import { headline } from './gene-rows.ts';
 
@@ -14,7 +15,7 @@ export interface HeadlineProps {
 
 export function Headline({ scores, dataset, run }: HeadlineProps) {
   const { samples, part, reachable } = scores;
-  const noun = dataset.kind === 'spots' ? 'spot' : 'slide';
+  const noun = sampleNoun(dataset.kind);
   const notes = [...(run.split?.note ? [run.split.note] : []), ...run.notes];
   if (samples === 0) {
     return (

@@ -1,9 +1,10 @@
 /** The See screen: a gene over a slide, how well it is predicted, and everything as files. */
 import './see.css';
 import { useSignal } from '@preact/signals';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { formatCount } from '../../report/format.ts';
 import { asEngineError } from '../app/errors.ts';
+import { sampleNoun } from '../app/words.ts';
 import type { DatasetSummary, Engine, EngineError, RunState, SlideSummary } from '../protocol.ts';
 import type { ReadTile } from './deep-zoom.ts';
 import { mapPicture } from './export-picture.ts';
@@ -57,7 +58,7 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
   const slide = dataset.slides.find((other) => other.id === slideId) ?? first;
   const slideIndex = dataset.slides.indexOf(slide);
   const noun = dataset.kind === 'spots' ? 'spot' : 'tile';
-  const sampleNoun = dataset.kind === 'spots' ? 'spot' : 'slide';
+  const sample = sampleNoun(dataset.kind);
 
   const [attentionWanted, wantAttention] = useState(false);
   const results = useResults({
@@ -84,14 +85,22 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
     comingPlace.current = -1;
   }, [slide.id]);
 
+  const shown = useRef(true);
+  // Not `useEffect`, which ends some time after the screen was left.
+  useLayoutEffect(
+    () => () => {
+      shown.current = false;
+    },
+    [],
+  );
   const tileFailed = useRef('');
   const readTile = useMemo<ReadTile>(
     () => async (level, column, row) => {
       try {
         return await engine.pictureTile(slide.id, level, column, row);
       } catch (thrown) {
-        // One message per slide, not one per tile.
-        if (tileFailed.current !== slide.id) {
+        // One message per slide, not one per tile; none of a slide that was closed since.
+        if (tileFailed.current !== slide.id && shown.current) {
           tileFailed.current = slide.id;
           onError(asEngineError(thrown));
         }
@@ -124,7 +133,7 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
       opacity: look.opacity,
       ...frame,
       readTile: (level, column, row) => engine.pictureTile(slide.id, level, column, row),
-      title: layers.length > 1 ? `${gene}, predicted and measured` : (layers[0]?.title ?? ''),
+      title: layers.length > 1 ? `${map?.gene}, predicted and measured` : (layers[0]?.title ?? ''),
       subtitle: [slide.id, partWords(slide), dataset.title, run.title].filter(Boolean).join(' · '),
       simulated: dataset.simulated,
     });
@@ -137,7 +146,8 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
         [
           dataset.title,
           slide.id,
-          gene ?? '',
+          // Of what is drawn: another gene may be on its way.
+          map?.gene ?? '',
           layers.length > 1 ? 'side-by-side' : (layers[0]?.kind ?? ''),
         ],
         'png',
@@ -164,9 +174,12 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
     },
     {
       name: 'Report (HTML)',
-      hint: 'Scores, curves and settings in one file',
+      hint:
+        scores.value?.samples === 0
+          ? 'Needs samples with measured expression'
+          : 'Scores, curves and settings in one file',
       file: fileName([dataset.title, run.title, 'report'], 'html'),
-      make: () => engine.exportReport(),
+      make: scores.value?.samples === 0 ? null : () => engine.exportReport(),
     },
   ];
   const score = genes.find((row) => row.gene === gene);
@@ -207,7 +220,7 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
             {layers.length > 0 && ' The prediction alone is shown.'}
           </p>
         )}
-        {map && <SlideValues map={map} unit={dataset.unit} />}
+        {map && map.gene === gene && <SlideValues map={map} unit={dataset.unit} />}
         {failure && (
           <Failed
             what="The map"
@@ -257,7 +270,7 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
               {gene},{' '}
               {formatCount(
                 scores.value.samples,
-                `${scores.value.part === 'test' ? 'test ' : ''}${sampleNoun}`,
+                `${scores.value.part === 'test' ? 'test ' : ''}${sample}`,
               )}
             </h2>
             {score && <ScoreLine score={score} />}
@@ -266,12 +279,12 @@ function Results({ engine, dataset, run, onError, first }: SeeProps & { first: S
                 scatter={scatter}
                 score={score}
                 unit={dataset.unit}
-                noun={sampleNoun}
+                noun={sample}
                 slide={slideIndex}
                 place={selected}
-                onSelect={(sample) => {
-                  const target = dataset.slides[scatter.slides[sample]!];
-                  const place = scatter.places?.[sample] ?? -1;
+                onSelect={(index) => {
+                  const target = dataset.slides[scatter.slides[index]!];
+                  const place = scatter.places?.[index] ?? -1;
                   if (!target) return;
                   if (target.id === slide.id) selected.value = place;
                   else comingPlace.current = place;

@@ -1,5 +1,5 @@
 /** Asks the engine for what the screen needs now: one question at a time, and of those that wait only the last. */
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { asEngineError } from '../app/errors.ts';
 import type { EngineError } from '../protocol.ts';
 
@@ -64,7 +64,7 @@ export function useLatest<T>(
     wanted.current = { key, ask };
     void work();
   }, [key]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     mounted.current = true;
     return () => {
       mounted.current = false;

@@ -5,6 +5,7 @@ import { type Contestant, type Effort, race } from '../../../kernels-bench/measu
 import { Device } from '../../gpu/device.ts';
 import { scope } from '../../tensor/scope.ts';
 import type { BenchRow } from '../protocol.ts';
+import type { OnTask } from './dataset.ts';
 
 const EFFORT: Effort = { roundSeconds: 0.05, rounds: 3, budgetSeconds: 1 };
 /** Of an operation per byte: what does more is told by its operations, the rest by its bytes. */
@@ -12,7 +13,7 @@ const COMPUTE_BOUND = 4;
 
 /** On a device of its own, whose memory is free again at the end. */
 export async function quickBench(
-  onTask: (label: string, done: number, total: number) => void,
+  onTask: OnTask,
   chosen: readonly Bench[] = benches.filter(({ quick }) => quick),
 ): Promise<BenchRow[]> {
   const device = await Device.open();

@@ -4,6 +4,9 @@ import type { PatchFeatures } from '../../data/features.ts';
 import type { BagSource } from '../../training/bag-source.ts';
 import type { DatasetSummary, Places } from '../protocol.ts';
 
+/** How far something is whose length is known. */
+export type OnTask = (label: string, done: number, total: number) => void;
+
 export interface Dataset {
   readonly summary: DatasetSummary;
   /** One bag per sample (slide or spot), with its patient: what is trained on. */

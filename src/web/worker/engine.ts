@@ -21,7 +21,7 @@ import type {
   TrainSettings,
 } from '../protocol.ts';
 import { adapterCard } from './adapter-card.ts';
-import type { Dataset, DatasetFolder } from './dataset.ts';
+import type { Dataset, DatasetFolder, OnTask } from './dataset.ts';
 import { mapFile, predictionsFile, reportFile, unscoredPredictionsFile } from './exports.ts';
 import { Gpu } from './gpu.ts';
 import { planTraining } from './plan-training.ts';
@@ -38,7 +38,7 @@ export interface DataDoor {
     files: readonly DroppedFile[],
     options: OpenOptions,
     device: Device,
-    onTask: (label: string, done: number, total: number) => void,
+    onTask: OnTask,
   ): Promise<Dataset>;
   openSaved(folder: DatasetFolder, device: Device): Promise<Dataset>;
 }
@@ -93,9 +93,8 @@ export class AppEngine implements Engine {
     return this.#alone(async () => {
       const door = await this.#data();
       const { loadExample } = await import('./example.ts');
-      const { name, model, told } = await loadExample();
-      await this.#session.take(await door.openSimulated());
-      const run = await this.#session.showForeign(name, model, told);
+      const example = await loadExample();
+      const run = await this.#session.takeForeign(await door.openSimulated(), example);
       return { dataset: this.#session.summary(), run };
     });
   }
@@ -113,11 +112,13 @@ export class AppEngine implements Engine {
       const dataset = await this.#gpu.use((device) =>
         door.openFiles(files, options, device, this.#session.onTask),
       );
-      await this.#session.take(dataset);
       const { model } = dataset;
-      const run = model
-        ? await this.#session.showForeign(model.name, new Uint8Array(model.bytes))
-        : null;
+      if (!model) {
+        await this.#session.take(dataset);
+        return { dataset: this.#session.summary(), run: null };
+      }
+      const bytes = new Uint8Array(model.bytes);
+      const run = await this.#session.takeForeign(dataset, { name: model.name, bytes });
       return { dataset: this.#session.summary(), run };
     });
   }
@@ -168,8 +169,8 @@ export class AppEngine implements Engine {
       try {
         const door = await this.#data();
         const saved = await open.folder.folder(DATA);
-        await this.#session.take(await this.#gpu.use((device) => door.openSaved(saved, device)));
-        const run = await this.#session.goOn(record, open);
+        const dataset = await this.#gpu.use((device) => door.openSaved(saved, device));
+        const run = await this.#session.takeRun(dataset, record, open);
         return { dataset: this.#session.summary(), run };
       } catch (error) {
         open.release();
@@ -190,10 +191,11 @@ export class AppEngine implements Engine {
     });
   }
 
-  openModel(file: File): Promise<RunState> {
+  openModel(file: File): Promise<{ dataset: DatasetSummary; run: RunState }> {
     return this.#alone(async () => {
       const bytes = new Uint8Array(await file.arrayBuffer());
-      return this.#session.showForeign(file.name, bytes);
+      const run = await this.#session.showForeign({ name: file.name, bytes });
+      return { dataset: this.#session.summary(), run };
     });
   }
 
@@ -272,6 +274,10 @@ export class AppEngine implements Engine {
 
   #runs(): Promise<RunStore> {
     this.#store ??= RunStore.open();
+    // What failed once is tried again.
+    this.#store.catch(() => {
+      this.#store = null;
+    });
     return this.#store;
   }
 }

@@ -2,17 +2,10 @@
 import { HistogradError } from '../../errors.ts';
 import modelUrl from '../example/model.safetensors?url';
 import told from '../example/run.json';
-import type { Told } from './foreign-model.ts';
-
-export interface Example {
-  readonly name: string;
-  readonly model: Uint8Array<ArrayBuffer>;
-  /** What the model file does not say of its training. */
-  readonly told: Told;
-}
+import type { Foreign } from './session.ts';
 
 /** @throws HistogradError `not-loaded` */
-export async function loadExample(): Promise<Example> {
+export async function loadExample(): Promise<Foreign> {
   const response = await fetch(new URL(modelUrl, import.meta.url)).catch(() => null);
   if (!response?.ok) {
     throw new HistogradError(
@@ -24,7 +17,7 @@ export async function loadExample(): Promise<Example> {
   const { meanPearson: _, split, ...rest } = told;
   return {
     name: 'example',
-    model: new Uint8Array(await response.arrayBuffer()),
+    bytes: new Uint8Array(await response.arrayBuffer()),
     told: {
       ...rest,
       title: 'Example: Direct-ABMIL',

@@ -27,7 +27,7 @@ export class Gpu {
   /**
    * The device; a new one when the last was lost.
    *
-   * @throws HistogradError `no-adapter`, `no-device`
+   * @throws HistogradError `no-adapter`, `no-device`; `device-gone` where a lost one cannot be replaced
    */
   device(): Promise<Device> {
     this.#device ??= this.#openAgain();
@@ -57,7 +57,7 @@ export class Gpu {
       return this.#watch(await this.#open());
     } catch (error) {
       this.#device = null;
-      throw error;
+      throw first ? error : gone(error);
     }
   }
 
@@ -74,4 +74,14 @@ export class Gpu {
 /** Whether the device went away, so that another one may do. */
 export function isLoss(error: unknown): boolean {
   return error instanceof HistogradError && error.code === 'device-lost';
+}
+
+/** Browsers give no adapter any more after a few crashes of their GPU process. */
+function gone(cause: unknown): HistogradError {
+  return new HistogradError(
+    'device-gone',
+    'The graphics processor was lost, and the browser does not give it back.',
+    'Restart the browser and open this page again: a training goes on from its last checkpoint.',
+    { cause },
+  );
 }

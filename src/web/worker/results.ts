@@ -10,7 +10,7 @@ import {
 } from '../../training/trained-model.ts';
 import type { GeneMap, GeneScatter, GeneScore, Scores } from '../protocol.ts';
 import { ByteCache } from './byte-cache.ts';
-import type { Dataset } from './dataset.ts';
+import type { Dataset, OnTask } from './dataset.ts';
 import type { OpenModel } from './open-model.ts';
 import { pickColumns, rowsPerBatch } from './settings.ts';
 
@@ -36,8 +36,6 @@ export interface ScoredPart {
   readonly part: Scores['part'];
   readonly samples: readonly number[];
 }
-
-type OnTask = (label: string, done: number, total: number) => void;
 
 export class Results {
   readonly #model: OpenModel;

@@ -62,7 +62,8 @@ export class RunStore {
   static async open(): Promise<RunStore> {
     try {
       const store = new RunStore(await openStorage('runs'), true);
-      await store.#clean();
+      // What is left there harms nobody.
+      await store.#clean().catch(() => {});
       return store;
     } catch (error) {
       if (error instanceof HistogradError && error.code === 'no-storage')

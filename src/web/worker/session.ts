@@ -2,7 +2,7 @@
 import { HistogradError } from '../../errors.ts';
 import { modelTitle } from '../../models/registry.ts';
 import type { DatasetSummary, EngineEvent, RunState, TrainSettings } from '../protocol.ts';
-import type { Dataset } from './dataset.ts';
+import type { Dataset, OnTask } from './dataset.ts';
 import { type Deal, partsOfSlides } from './deal.ts';
 import type { Finished } from './exports.ts';
 import { foreignRun, scorablePart, type Told } from './foreign-model.ts';
@@ -20,6 +20,15 @@ interface Shown {
   readonly samples: Deal['samples'];
   /** Of a model that was not trained by the open run. */
   readonly run: RunState | null;
+}
+
+type ForeignShown = Shown & { readonly run: RunState };
+
+/** A model from elsewhere. */
+export interface Foreign {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly told?: Told;
 }
 
 export class Session {
@@ -85,6 +94,13 @@ export class Session {
     this.#dataset = dataset;
   }
 
+  /** The same with a model from elsewhere; what is open stays open where that does not fit the data. */
+  async takeForeign(dataset: Dataset, foreign: Foreign): Promise<RunState> {
+    const shown = await orClose(dataset, this.#fit(dataset, foreign));
+    await this.take(dataset);
+    return this.#showFitting(shown);
+  }
+
   /** Pauses a training that is under way, and lets other tabs have the run. */
   async leaveRun(): Promise<void> {
     await this.#run?.close();
@@ -101,50 +117,37 @@ export class Session {
     settings: TrainSettings,
     createFolder: (id: string) => Promise<OpenFolder>,
   ): Promise<RunState> {
-    await this.leaveRun();
     const id = crypto.randomUUID();
     const title = `${modelTitle(settings.model)} on ${this.dataset.summary.title}`;
     const folder = await createFolder(id);
+    await this.leaveRun();
     const whole = { ...plan, id, title, settings };
     this.#run = new TrainingRun(this.#context(plan.samples), folder, whole);
     this.#run.begin();
     return this.#run.state;
   }
 
-  /** Goes on with a stored run of the open data, or shows its results when it is finished. */
-  async goOn(record: RunRecord, { folder, release }: OpenFolder): Promise<RunState> {
-    const context = this.#context(record.samples);
-    if (record.phase === 'unfinished') {
-      this.#run = new TrainingRun(context, { folder, release }, record, record);
+  /** Takes a stored run with its data: goes on with it, or shows its results when it is finished. */
+  async takeRun(dataset: Dataset, record: RunRecord, open: OpenFolder): Promise<RunState> {
+    const model =
+      record.phase === 'finished' && (await orClose(dataset, storedModel(record, open)));
+    await this.take(dataset);
+    if (!model) {
+      this.#run = new TrainingRun(this.#context(record.samples), open, record, record);
       this.#run.begin();
       return this.#run.state;
     }
-    const file = await folder.read(MODEL);
-    if (!file) throw new Error(`run ${record.id} is finished, but has no model`);
     const run = storedState(record);
-    this.#showOwn(new Uint8Array(await file.arrayBuffer()), record.samples, run);
-    this.#release = release;
+    this.#showOwn(model, record.samples, run);
+    this.#release = open.release;
     return run;
   }
 
-  /** Shows a model from elsewhere; until it is known to fit, what is open stays open. */
-  async showForeign(
-    name: string,
-    bytes: Uint8Array<ArrayBuffer>,
-    told: Told = {},
-  ): Promise<RunState> {
-    const { dataset } = this;
-    const model = new OpenModel(this.#gpu, name, bytes);
-    await model.requireFit(dataset);
-    const { part, run } = await model.use(async (_, trained) => {
-      const { notes, ...part } = scorablePart(dataset, trained);
-      return { part, run: foreignRun(name, dataset, trained, { notes, ...told }) };
-    });
+  /** Shows a model from elsewhere on the open data; what is open stays open where it does not fit. */
+  async showForeign(foreign: Foreign): Promise<RunState> {
+    const shown = await this.#fit(this.dataset, foreign);
     await this.leaveRun();
-    const results = new Results(model, dataset, part, this.onTask);
-    this.#shown = { model, results, samples: part.split, run };
-    this.#emit({ type: 'run', run });
-    return run;
+    return this.#showFitting(shown);
   }
 
   /** All that exports need of a run that has ended. */
@@ -159,9 +162,31 @@ export class Session {
     };
   }
 
-  readonly onTask = (label: string, done: number, total: number): void => {
+  readonly onTask: OnTask = (label, done, total) => {
     this.#emit({ type: 'task', label, done, total });
   };
+
+  async #fit(dataset: Dataset, { name, bytes, told }: Foreign): Promise<ForeignShown> {
+    const model = new OpenModel(this.#gpu, name, bytes);
+    try {
+      await model.requireFit(dataset);
+      const { part, run } = await model.use(async (_, trained) => {
+        const { notes, ...part } = scorablePart(dataset, trained);
+        return { part, run: foreignRun(name, dataset, trained, { notes, ...told }) };
+      });
+      const results = new Results(model, dataset, part, this.onTask);
+      return { model, results, samples: part.split, run };
+    } catch (error) {
+      model.close();
+      throw error;
+    }
+  }
+
+  #showFitting(shown: ForeignShown): RunState {
+    this.#shown = shown;
+    this.#emit({ type: 'run', run: shown.run });
+    return shown.run;
+  }
 
   #context(samples: Deal['samples']): RunContext {
     return {
@@ -178,4 +203,23 @@ export class Session {
     const results = new Results(model, this.dataset, part, this.onTask);
     this.#shown = { model, results, samples, run };
   }
+}
+
+/** Data that are not taken in the end are closed. */
+async function orClose<T>(dataset: Dataset, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    await dataset.close();
+    throw error;
+  }
+}
+
+async function storedModel(
+  { id }: RunRecord,
+  { folder }: OpenFolder,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const file = await folder.read(MODEL);
+  if (!file) throw new Error(`run ${id} is finished, but has no model`);
+  return new Uint8Array(await file.arrayBuffer());
 }

@@ -7,7 +7,7 @@ import { MODELS } from '../../../src/web/app/models.ts';
 import { optionWords } from '../../../src/web/app/option-words.ts';
 import { readHash, routeHash } from '../../../src/web/app/route.ts';
 import { checkSettings, smallerSettings } from '../../../src/web/app/settings-check.ts';
-import { describeAgo } from '../../../src/web/app/words.ts';
+import { describeAgo, formatTimeLeft } from '../../../src/web/app/words.ts';
 import type { TrainSettings } from '../../../src/web/protocol.ts';
 
 describe('models', () => {
@@ -189,5 +189,6 @@ describe('words', () => {
     expect(describeAgo(now + 5000, now)).toBe('just now');
     expect(describeAgo(now - 3 * 60e3, now)).toBe('3 minutes ago');
     expect(describeAgo(now - 26 * 3600e3, now)).toBe('yesterday');
+    expect([0.2, 4.3, 61].map(formatTimeLeft)).toEqual(['1 s', '5 s', '1 min 01 s']);
   });
 });

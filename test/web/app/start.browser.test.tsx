@@ -28,6 +28,9 @@ describe('adapter', () => {
     await expect.element(card).toHaveTextContent('No WebGPU adapter was found.');
     await expect.element(card).toHaveTextContent('Chrome or Edge 113 and newer');
     await expect.element(card).toHaveTextContent('npx histograd demo');
+    const report = card.getByRole('link', { name: 'See the report of an example run' });
+    const { href } = report.element() as HTMLAnchorElement;
+    expect(await (await fetch(href)).text()).toMatch(/simulated[\s\S]*Direct-ABMIL/i);
     await expect.element(button('Use the simulated cohort')).toBeDisabled();
     await expect.element(button('Open the example run')).toBeDisabled();
   });
@@ -251,5 +254,23 @@ describe('stored runs', () => {
     await button('Delete it').click();
     await expect.element(text(/There are none yet/)).toBeVisible();
     expect(engine.stored).toHaveLength(0);
+  });
+
+  test('the open run can be deleted: its results go with it', async () => {
+    history.replaceState(null, '', '#see/r2');
+    const { engine, app } = await mountApp((fake) => {
+      fake.stored = [FINISHED];
+    });
+    await page.getByRole('link', { name: 'Start', exact: true }).click();
+    engine.fail('deleteRun', { code: 'run-in-use', problem: 'It is in use.', advice: 'Wait.' });
+    await button('Delete Finished on mice').click();
+    await button('Delete it').click();
+    await expect.element(page.getByRole('alert')).toHaveTextContent('It is in use.');
+    expect(app.run.value?.id).toBe('r2');
+    await button('Delete Finished on mice').click();
+    await button('Delete it').click();
+    await expect.element(text(/There are none yet/)).toBeVisible();
+    await page.getByRole('link', { name: 'See', exact: true }).click();
+    await expect.element(text('There are no results yet')).toBeVisible();
   });
 });

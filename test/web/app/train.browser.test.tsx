@@ -141,6 +141,23 @@ describe('running', () => {
     await expect.element(page.getByRole('heading', { level: 1, name: 'See' })).toHaveFocus();
   });
 
+  test('without a validation part nothing speaks of one', async () => {
+    const { engine, app } = await mountTraining();
+    engine.advance(2);
+    const { run: state } = app;
+    const split = { unit: 'patients', train: 3, validation: 0, test: 1, note: null } as const;
+    const points = state.value!.points.map(({ epoch, step, trainLoss }) => ({
+      epoch,
+      step,
+      trainLoss,
+    }));
+    engine.emit({ type: 'run', run: { ...state.value!, split, points } });
+    await expect.element(run()).toHaveTextContent(/There is no validation part/);
+    await expect.element(page.getByRole('img', { name: /Loss over epochs/ })).toBeVisible();
+    expect(document.querySelector('.curve-legend')).toBeNull();
+    await expect.element(run()).not.toHaveTextContent(/to watch for over-fitting/);
+  });
+
   test('pauses, resumes and stops', async () => {
     const { engine } = await mountTraining();
     await expect.element(button('Pause')).toBeDisabled();

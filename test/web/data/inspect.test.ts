@@ -41,6 +41,17 @@ describe('inspectFiles', () => {
     });
   });
 
+  it('says when the content is not what the name promises', async () => {
+    const intake = await inspectFiles([
+      dropped('slide-1.h5', 'some\nwords\n'),
+      dropped('slide.svs', new Uint8Array(400)),
+    ]);
+    expect(note(intake, 'slide-1.h5')).toMatch(
+      /^its name promises HDF5, but it is a list or a text/,
+    );
+    expect(note(intake, 'slide.svs')).toMatch(/^its name promises a TIFF image, but .*binary/);
+  });
+
   it('says how many slides have expression, and which have none', async () => {
     const intake = await inspectFiles([
       ...two(),

@@ -1,6 +1,5 @@
 /** A user's browser, and an eye on what the page asks for and complains of. */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright';
 import { describe, expect } from 'vitest';
@@ -85,9 +84,19 @@ export async function visit(
 }
 
 /** For docs/images, with UPDATE_SCREENSHOTS=1. */
-export async function picture(page: Page, name: string): Promise<void> {
+export async function picture(
+  page: Page,
+  name: string,
+  colorScheme: 'light' | 'dark' = 'light',
+): Promise<void> {
   if (!process.env.UPDATE_SCREENSHOTS) return;
   const folder = fileURLToPath(new URL('../../../docs/images', import.meta.url));
-  await mkdir(folder, { recursive: true });
-  await page.screenshot({ path: `${folder}/app-${name}.png` });
+  await page.emulateMedia({ colorScheme });
+  // A photograph is large: less of it.
+  if (name === 'section') await page.setViewportSize({ width: 1024, height: 720 });
+  await page.evaluate(() => scrollTo(0, 0));
+  // The map draws its tiles one by one.
+  await page.waitForTimeout(1500);
+  await page.screenshot({ path: `${folder}/app-${name}.png`, fullPage: name === 'own-files' });
+  await page.emulateMedia({ colorScheme: 'light' });
 }

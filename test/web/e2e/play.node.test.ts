@@ -78,7 +78,6 @@ describeInChromium('a training on the simulated cohort, played through', PATIENT
     );
     expect(main.tasks).toBeGreaterThan(20);
     expect(main.longest).toBeLessThan(LONGEST_TASK);
-    await picture(page, 'train');
   });
 
   it('pauses and goes on', async () => {
@@ -111,6 +110,8 @@ describeInChromium('a training on the simulated cohort, played through', PATIENT
   });
 
   it('shows the map and the genes, the best first', async () => {
+    await page.getByRole('button', { name: 'See the results' }).waitFor({ timeout: 120_000 });
+    await picture(page, 'train');
     await seeResults(page);
     const map = page.getByRole('application', { name: /Predicted SIM_/ });
     await map.waitFor();
@@ -125,7 +126,6 @@ describeInChromium('a training on the simulated cohort, played through', PATIENT
     const errors = await columnOf(page, 3);
     expect(errors).toEqual(errors.toSorted((a, b) => a - b));
     await page.getByRole('button', { name: 'r', exact: true }).click();
-    await picture(page, 'see');
   });
 
   it.each(['Measured', 'Side by side', 'Blend', 'Difference', 'Attention'])(
@@ -137,6 +137,7 @@ describeInChromium('a training on the simulated cohort, played through', PATIENT
       expect(await page.getByRole('img', { name: /^Colour legend/ }).count()).toBe(
         mode === 'Side by side' ? 2 : 1,
       );
+      if (mode === 'Side by side') await picture(page, 'see', 'dark');
     },
   );
 
@@ -225,6 +226,20 @@ describeInChromium('a training on the simulated cohort, played through', PATIENT
     const policy = page.locator('meta[http-equiv="Content-Security-Policy"]');
     expect(await policy.getAttribute('content')).toContain("default-src 'none'");
     visited.expectClean();
+  });
+
+  it('lets neither the page nor the worker send anything anywhere', async () => {
+    const [worker] = page.workers();
+    const address = site.url.replace('127.0.0.1', 'localhost');
+    const send = (url: string) =>
+      fetch(url, { mode: 'no-cors' }).then(
+        () => 'sent',
+        () => 'refused',
+      );
+    expect(await page.evaluate(send, site.url)).toBe('sent');
+    expect(await page.evaluate(send, address)).toBe('refused');
+    expect(await worker!.evaluate(send, site.url)).toBe('sent');
+    expect(await worker!.evaluate(send, address)).toBe('refused');
   });
 });
 

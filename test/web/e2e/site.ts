@@ -1,11 +1,9 @@
 /** The app as it is given to users: built, and served from a folder of a host that knows nothing of it. */
 import { execFile } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
+import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
@@ -24,7 +22,6 @@ const TYPES: Record<string, string> = {
 export interface Site {
   /** Ends in a slash. */
   readonly url: string;
-  readonly origin: string;
   /** Compressed bytes of what was asked for since the last call, by its path in the folder. */
   takeLoads(): Map<string, number>;
 }
@@ -38,33 +35,26 @@ export function openSite(): Promise<Site> {
 }
 
 async function open(): Promise<Site> {
-  const folder = await mkdtemp(join(tmpdir(), 'histograd-site-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  await build(folder);
+  const files = await buildSite();
   let loads = new Map<string, number>();
-  const server = createServer(async ({ url = '/' }, response) => {
+  const server = createServer(({ url = '/' }, response) => {
     const { pathname } = new URL(url, 'http://host');
     const name = pathname.startsWith(FOLDER) ? pathname.slice(FOLDER.length) : '../';
-    const path = normalize(join(folder, name === '' ? 'index.html' : name));
-    try {
-      if (!path.startsWith(folder)) throw new Error('outside');
-      const content = await readFile(path);
-      loads.set(name, gzipSync(content).byteLength);
+    const path = name === '' ? 'index.html' : name;
+    const content = files.get(path);
+    if (content) {
+      loads.set(path, gzipSync(content).byteLength);
       response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream');
-      response.end(content);
-    } catch {
-      response.statusCode = 404;
-      response.end();
-    }
+    } else response.statusCode = 404;
+    response.end(content);
   });
   // Nobody waits for it to end.
   server.unref();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const origin = `http://127.0.0.1:${port}`;
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
   return {
-    url: origin + FOLDER,
-    origin,
+    url: `http://127.0.0.1:${address.port}${FOLDER}`,
     takeLoads() {
       const taken = loads;
       loads = new Map();
@@ -73,12 +63,24 @@ async function open(): Promise<Site> {
   };
 }
 
-/** `npm run build:web` into `folder`; in its own process, since Vite builds for what NODE_ENV says. */
-async function build(folder: string): Promise<void> {
-  const { NODE_ENV: _, VITEST: __, ...env } = process.env;
-  const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
-  const options = ['build', '--mode', 'web', '--outDir', folder, '--logLevel', 'warn'];
-  await promisify(execFile)(process.execPath, [vite, ...options], {
-    ...{ cwd: ROOT, env, timeout: BUILD_MILLISECONDS },
-  });
+/** `npm run build:web`; in its own process, since Vite builds for what NODE_ENV says. */
+async function buildSite(): Promise<Map<string, Buffer>> {
+  const folder = await mkdtemp(join(tmpdir(), 'histograd-site-'));
+  try {
+    const { NODE_ENV: _, VITEST: __, ...env } = process.env;
+    const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
+    const options = ['build', '--mode', 'web', '--outDir', folder, '--logLevel', 'warn'];
+    await promisify(execFile)(process.execPath, [vite, ...options], {
+      ...{ cwd: ROOT, env, timeout: BUILD_MILLISECONDS },
+    });
+    const files = new Map<string, Buffer>();
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      files.set(relative(folder, path), await readFile(path));
+    }
+    return files;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }

@@ -143,7 +143,7 @@ describeInChromium('trouble', PATIENT, () => {
 
 /** From now on the GPU has no memory for anything above 16 KiB. */
 async function takeMemoryAway(page: Page): Promise<void> {
-  const worker = page.workers().find((other) => other.url().includes('engine-worker'));
+  const [worker] = page.workers();
   await worker!.evaluate(() => {
     const { createBuffer, popErrorScope } = GPUDevice.prototype;
     let refused = false;

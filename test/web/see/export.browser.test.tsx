@@ -66,6 +66,19 @@ describe('files', () => {
     expect(panel.size).toBeGreaterThan(10);
   });
 
+  test('while another gene is computed, the picture is named after the one that is drawn', async () => {
+    const files = catchFiles();
+    const { engine } = mountSee();
+    await vi.waitFor(() => expect(covered(overlay())).toBeGreaterThan(0.1), 10_000);
+    const release = engine.hold('map');
+    await page.getByText('GENE-2', { exact: true }).click();
+    await expect.element(page.getByRole('heading', { name: /^GENE-2/ }).first()).toBeVisible();
+    await page.getByRole('button', { name: 'Map (PNG)' }).click();
+    await vi.waitFor(() => expect(files).toHaveLength(1), 10_000);
+    expect(files[0]!.name).toContain('_GENE-1_predicted');
+    release();
+  });
+
   test('tables, model and report come from the engine, under sensible names', async () => {
     const files = catchFiles();
     const { engine } = mountSee({ simulated: false });

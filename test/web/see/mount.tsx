@@ -11,12 +11,15 @@ let root: HTMLElement | null = null;
 /** A new page for every test of the file. */
 export function freshPage(): void {
   beforeEach(() => page.viewport(1440, 900));
-  afterEach(() => {
-    if (!root) return;
-    render(null, root);
-    root.remove();
-    root = null;
-  });
+  afterEach(leave);
+}
+
+/** Another screen. */
+export function leave(): void {
+  if (!root) return;
+  render(null, root);
+  root.remove();
+  root = null;
 }
 
 /** The See screen on the fake engine; `prepare` changes what the engine holds before the screen asks. */

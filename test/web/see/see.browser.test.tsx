@@ -4,7 +4,7 @@ import { colourTable } from '../../../src/web/see/colour-maps.ts';
 import { binOf } from '../../../src/web/see/colour-scale.ts';
 import { layersOf } from '../../../src/web/see/layers.ts';
 import { FIRST_LOOK } from '../../../src/web/see/map-controls.tsx';
-import { covered, freshPage, mountSee, overlay, pixel } from './mount.tsx';
+import { covered, freshPage, leave, mountSee, overlay, pixel } from './mount.tsx';
 
 freshPage();
 
@@ -223,6 +223,7 @@ describe('what is not there', () => {
     mountSee({ kind: 'unlabelled', samples: 0, slides: 1, simulated: false });
     await drawn();
     await expect.element(text(/come without measured expression/)).toBeVisible();
+    await expect.element(page.getByRole('button', { name: 'Report (HTML)' })).toBeDisabled();
     await expect.element(page.getByRole('columnheader')).toHaveTextContent('Gene');
     expect(document.querySelector('.see-scatter')).toBeNull();
     await mode('Measured').click();
@@ -248,6 +249,28 @@ describe('what is not there', () => {
     await drawn();
     await vi.waitFor(() => expect(count(engine.calls, 'pictureTile')).toBeGreaterThan(1));
     expect(errors.map(({ problem }) => problem)).toEqual(['The tile is damaged.']);
+  });
+
+  test('what fails after the screen was left is nobody’s concern', async () => {
+    const { errors, engine } = mountSee();
+    const release = engine.hold('pictureTile');
+    engine.fail('pictureTile', { problem: 'No such slide.' }, true);
+    await vi.waitFor(() => expect(count(engine.calls, 'pictureTile')).toBeGreaterThan(0));
+    leave();
+    release();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(errors).toEqual([]);
+  });
+
+  test('tiles of the picture are closed when they have been copied', async () => {
+    const closed = vi.spyOn(ImageBitmap.prototype, 'close');
+    const { engine } = mountSee();
+    await drawn();
+    await vi.waitFor(() => {
+      expect(count(engine.calls, 'pictureTile')).toBeGreaterThan(1);
+      expect(closed.mock.calls).toHaveLength(count(engine.calls, 'pictureTile'));
+    });
+    closed.mockRestore();
   });
 
   test('without scores, genes can still be seen', async () => {

@@ -4,9 +4,10 @@ import { parseSafetensors } from '../../../src/data/safetensors.ts';
 import { add } from '../../../src/ops/binary.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
 import { quickBench } from '../../../src/web/worker/bench.ts';
+import { AppEngine } from '../../../src/web/worker/engine.ts';
 import { testDevice } from '../../device.ts';
 import { tinySettings } from './settings.ts';
-import { GENES } from './tiny-data.ts';
+import { GENES, tinyDataset, tinyDoor } from './tiny-data.ts';
 import { modelBytes, modelDigest, Watched } from './watched.ts';
 
 /** What an uninterrupted training learns: every other way must end with these bits. */
@@ -187,6 +188,24 @@ describe('a training', () => {
     });
     await expect(engine.openRun('nothing')).rejects.toMatchObject({ code: 'no-run' });
     expect(await engine.scores()).toEqual(scores);
+  });
+
+  it('keeps its data where a model among the files does not fit the new ones', async () => {
+    let closed = 0;
+    const misfit = async () => ({
+      ...tinyDataset('spots'),
+      model: { name: 'junk', bytes: new Uint8Array(9) },
+      close: async () => {
+        closed++;
+      },
+    });
+    const door = { ...tinyDoor, openFiles: misfit };
+    const engine = new AppEngine({ data: async () => door, openDevice: () => testDevice() });
+    await engine.start(() => {});
+    await engine.openSimulated();
+    await expect(engine.openFiles([], {})).rejects.toMatchObject({ code: 'bad-safetensors' });
+    expect(closed).toBe(1);
+    expect(await engine.places('slide-1')).toMatchObject({ slide: 'slide-1' });
   });
 
   it('needs data, expression, a model, and settings that make sense', async () => {

@@ -23,13 +23,16 @@ beforeAll(async () => {
 describe('a model that Node trained', () => {
   it('predicts here what it predicted there, on slides it has not seen', async () => {
     const { engine } = watched;
-    const run = await engine.openModel(file);
+    const { dataset, run } = await engine.openModel(file);
     expect(run).toMatchObject({
       phase: 'finished',
       split: null,
       title: 'Direct-ABMIL: best.safetensors',
     });
     expect(run.notes.join()).toContain('has seen 8 slides of these data');
+    expect(dataset.slides.slice(6).map(({ part }) => part)).toEqual([
+      ...['train', 'train', 'test', 'test', 'test', 'test'],
+    ]);
     const scores = await engine.scores();
     expect(scores).toMatchObject({ part: 'test', samples: 4 });
     const { samples, predicted } = await engine.scatter('G2');

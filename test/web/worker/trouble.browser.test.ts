@@ -9,9 +9,11 @@ import { modelDigest, Watched } from './watched.ts';
 /** The devices that the engine was given, the last one last. */
 const devices: Device[] = [];
 let watched: Watched;
+let browserGivesDevices = true;
 
 beforeAll(async () => {
   watched = await Watched.open(async () => {
+    if (!browserGivesDevices) throw new HistogradError('no-adapter', 'No adapter.', 'None.');
     const device = await Device.open();
     devices.push(device);
     return device;
@@ -79,6 +81,21 @@ describe('a lost device', () => {
     expect(error!.problem).toContain('4 times in a row');
     // When the cause is gone, it can still go on.
     vi.restoreAllMocks();
+    const finished = watched.ended();
+    await engine.resume();
+    expect((await finished).points).toHaveLength(24);
+  });
+
+  it('that does not come back ends the training with what to do, and it can go on later', async () => {
+    const { engine } = watched;
+    const due = watched.until(({ phase, epoch }) => phase === 'training' && epoch >= 3);
+    await engine.train(tinySettings());
+    await due;
+    browserGivesDevices = false;
+    const failed = watched.ended();
+    loseDevice();
+    expect(await failed).toMatchObject({ phase: 'failed', error: { code: 'device-gone' } });
+    browserGivesDevices = true;
     const finished = watched.ended();
     await engine.resume();
     expect((await finished).points).toHaveLength(24);
