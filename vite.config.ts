@@ -49,6 +49,9 @@ const WEB_APP: UserConfig = {
   worker: { format: 'es', plugins: () => [wgsl()] },
 };
 
+/** Gigabytes each: a process of their own, since one that has run all other tests is near the driver's limit of mappings. */
+const LARGE_TESTS = ['test/models/extractors/full-size.node.test.ts'];
+
 export default defineConfig(({ mode }) => {
   if (mode === 'web') return WEB_APP;
   const browser = mode === 'browser';
@@ -92,10 +95,14 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'node',
             include: ['test/**/*.test.ts'],
-            exclude: ['test/**/*.browser.test.{ts,tsx}'],
+            exclude: ['test/**/*.browser.test.{ts,tsx}', ...LARGE_TESTS],
             pool: 'forks',
             isolate: false,
           },
+        },
+        {
+          extends: true,
+          test: { name: 'node-large', include: LARGE_TESTS, pool: 'forks' },
         },
         ...(EMBEDDED
           ? [
