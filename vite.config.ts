@@ -49,7 +49,11 @@ const WEB_APP: UserConfig = {
   worker: { format: 'es', plugins: () => [wgsl()] },
 };
 
-/** Gigabytes each: a process of their own, since one that has run all other tests is near the driver's limit of mappings. */
+/**
+ * Each project has one process, and lavapipe needs a mapping for every bind group and pipeline, of which a process has
+ * 65,530: all tests in one come to 60,000, and fail when they are a few more.
+ */
+const OPS_TESTS = ['test/ops/**/*.test.ts'];
 const LARGE_TESTS = ['test/models/extractors/full-size.node.test.ts'];
 
 export default defineConfig(({ mode }) => {
@@ -95,7 +99,17 @@ export default defineConfig(({ mode }) => {
           test: {
             name: 'node',
             include: ['test/**/*.test.ts'],
-            exclude: ['test/**/*.browser.test.{ts,tsx}', ...LARGE_TESTS],
+            exclude: ['test/**/*.browser.test.{ts,tsx}', ...OPS_TESTS, ...LARGE_TESTS],
+            pool: 'forks',
+            isolate: false,
+          },
+        },
+        {
+          extends: true,
+          test: {
+            name: 'node-ops',
+            include: OPS_TESTS,
+            exclude: ['test/**/*.browser.test.{ts,tsx}'],
             pool: 'forks',
             isolate: false,
           },

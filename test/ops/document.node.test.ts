@@ -1,4 +1,4 @@
-/** docs/ops.md, written from the registry and the tests. `npx vitest run --project node test/ops/document -u` renews it. */
+/** docs/ops.md, written from the registry and the tests. `npx vitest run --project node-ops test/ops/document -u` renews it. */
 import { describe, expect, it } from 'vitest';
 import { describeOp, opNames } from '../../src/ops/op.ts';
 import { loadGolden } from '../reference/goldens.ts';
@@ -48,7 +48,7 @@ describe('docs/ops.md', () => {
     const text = `# Operations
 
 Every operation of the engine, forward and backward, from its declaration in \`src/ops/\`. This page is generated:
-\`npx vitest run --project node test/ops/document -u\`.
+\`npx vitest run --project node-ops test/ops/document -u\`.
 
 - **Cost** counts floating-point operations of the forward pass; \`N\` stands for all elements where no letter says more.
 - **Kernels** are the WGSL files that forward and gradient run.
