@@ -33,7 +33,7 @@ const peerSchema = z.object({
   name: z.string(),
   work: z.record(z.string(), z.custom<() => PeerWork>(isFunction)),
 });
-const moduleSchema = z.object({ open: z.custom<() => unknown>(isFunction) });
+const moduleSchema = z.object({ open: z.custom<(...settings: string[]) => unknown>(isFunction) });
 const networkSchema = z.object({ openNetwork: z.custom<OpenNetwork>(isFunction) });
 
 export interface Peer {
@@ -58,21 +58,30 @@ export function onnxruntimeShares({ request, kind }: ChosenAdapter): boolean {
 /** @param folder kernels-bench @param adapter the one of the benches */
 export async function openPeers(folder: string, adapter: ChosenAdapter): Promise<Peer[]> {
   const present = PEERS.filter((peer) => installed(folder, peer));
-  if (present.length === 0) return [];
   // They ask for an adapter as in a browser, and get one like ours.
   const requestAdapter = async () => (await chooseAdapter(adapter.request)).adapter;
   const agent = { gpu: { requestAdapter }, userAgent: 'node' };
   Object.defineProperty(globalThis, 'navigator', { value: agent, configurable: true });
   const peers: Peer[] = [];
   for (const peer of present) {
-    const { open } = moduleSchema.parse(await load(folder, peer.file));
-    for (const { name, work } of z.array(peerSchema).parse([await open()].flat())) {
+    for (const each of await openModule(folder, peer.file)) {
       const elsewhere =
-        peer === ONNXRUNTIME && name.includes('WebGPU') && !onnxruntimeShares(adapter);
-      if (!elsewhere) peers.push({ name, prepare: (id) => work[id]?.() ?? null });
+        peer === ONNXRUNTIME && each.name.includes('WebGPU') && !onnxruntimeShares(adapter);
+      if (!elsewhere) peers.push(each);
     }
   }
   return peers;
+}
+
+/** PyTorch on CUDA or on the same cores: no peer, but the anchor. @param python an interpreter that has it */
+export function openPytorch(folder: string, python: string): Promise<Peer[]> {
+  return openModule(folder, 'pytorch.mjs', python);
+}
+
+async function openModule(folder: string, file: string, ...settings: string[]): Promise<Peer[]> {
+  const { open } = moduleSchema.parse(await load(folder, file));
+  const opened = z.array(peerSchema).parse([await open(...settings)].flat());
+  return opened.map(({ name, work }) => ({ name, prepare: (id) => work[id]?.() ?? null }));
 }
 
 /** What loads a network into onnxruntime; null where it is not installed. */

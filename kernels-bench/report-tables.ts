@@ -1,5 +1,6 @@
 import { type Html, html } from '../src/report/html.ts';
 import { type ExtractionRun, passFloor } from './extraction-run.ts';
+import type { LadderRun } from './ladders/climb.ts';
 import { type BenchResult, boundBy, floorOf, type Run } from './run.ts';
 
 type Ceilings = Run['ceilings'];
@@ -42,6 +43,23 @@ export function stepTable(results: readonly BenchResult[], ceilings: Ceilings): 
     ],
     results.map(row),
     'A step is forward, backward, gradient norm and AdamW. Its floor counts the matrix products, convolutions and attention of both passes, and the optimiser. Live: bytes held between steps.',
+  );
+}
+
+/** A ladder from the plain version up. */
+export function ladderTable({ name, rungs, ceilings, ...cost }: LadderRun): Html {
+  const medians = rungs.map(({ timing }) => timing.median);
+  const floor = floorOf(cost, ceilings);
+  const row = (
+    { name, changed, timing: { median, first } }: LadderRun['rungs'][number],
+    i: number,
+  ) =>
+    html`<tr><th scope="row">${name}</th><td class="prose">${changed}</td><td>${milliseconds(median)}</td><td>${milliseconds(first)}</td>
+<td>${percent(floor / median)}</td><td>${i > 0 ? `${(medians[i - 1]! / median).toPrecision(2)}×` : ''}</td></tr>`;
+  return table(
+    [name, 'What changed', 'Median, ms', 'First use, ms', 'Of the floor', 'Gained'],
+    rungs.map(row),
+    'Gained: the time of the rung above it in the table over its own.',
   );
 }
 

@@ -6,10 +6,11 @@ import { type Html, html, trusted } from '../src/report/html.ts';
 import type { PlotDocument } from '../src/report/plot.ts';
 import { STYLES } from '../src/report/styles.ts';
 import { type ExtractionRun, parseExtractionRun } from './extraction-run.ts';
+import { type LadderRun, parseLadderRun } from './ladders/climb.ts';
 import { type PatchRun, parsePatchRun } from './patches.ts';
 import { historyFigure, peersFigure, rooflineFigure, shareFigure } from './report-kernels.ts';
 import { patchesFigure, patchesSvg } from './report-patches.ts';
-import { extractionTable, kernelTable, stepTable } from './report-tables.ts';
+import { extractionTable, kernelTable, ladderTable, stepTable } from './report-tables.ts';
 import { isStep, parseRun, type Run } from './run.ts';
 
 interface Stored {
@@ -21,6 +22,7 @@ interface Adapter {
   readonly name: string;
   readonly runs: Run[];
   readonly extractions: ExtractionRun[];
+  readonly ladders: LadderRun[];
   readonly patches: PatchRun[];
 }
 
@@ -30,13 +32,20 @@ export function renderReport(folder: string): Map<string, string> {
   const adapters = new Map<string, Adapter>();
   const of = ({ environment }: Stored): Adapter => {
     const name = environment.adapter ?? 'adapter';
-    const known = adapters.get(name) ?? { name, runs: [], extractions: [], patches: [] };
+    const known = adapters.get(name) ?? {
+      name,
+      runs: [],
+      extractions: [],
+      ladders: [],
+      patches: [],
+    };
     adapters.set(name, known);
     return known;
   };
   for (const run of resultsIn(results, parseRun)) of(run).runs.push(run);
   for (const run of resultsIn(join(results, 'extraction'), parseExtractionRun))
     of(run).extractions.push(run);
+  for (const run of resultsIn(join(results, 'ladders'), parseLadderRun)) of(run).ladders.push(run);
   for (const run of resultsIn(join(results, 'patches'), parsePatchRun)) of(run).patches.push(run);
 
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
@@ -72,6 +81,7 @@ const OWN_STYLES = `
 main { max-width: 1180px; }
 td { white-space: nowrap; }
 tbody th { min-width: 14rem; }
+td.prose { white-space: normal; text-align: left; min-width: 22rem; }
 `;
 
 /** The results in a folder, the oldest first; none where there is no folder. */
@@ -87,9 +97,10 @@ function resultsIn<T extends Stored>(
 }
 
 function adapterSection(document: PlotDocument, adapter: Adapter): Html {
-  const { name, runs, extractions, patches } = adapter;
+  const { name, runs, extractions, ladders, patches } = adapter;
   const sections = [
     runs.length > 0 ? kernelSections(document, runs) : '',
+    ladders.length > 0 ? ladderSection(ladders) : '',
     extractions.length > 0 ? extractionSection(extractions) : '',
     patches.length > 0 ? patchesSection(document, patches.at(-1)!) : '',
   ];
@@ -111,6 +122,14 @@ ${peersFigure(document, kernels)}
 ${rooflineFigure(document, latest)}
 ${steps.length > 0 ? html`<h3>Training steps</h3>${stepTable(steps, latest.ceilings)}` : ''}
 ${runs.length > 1 ? historyFigure(document, runs) : ''}`;
+}
+
+function ladderSection(runs: readonly LadderRun[]): Html {
+  const latest = new Map(runs.map((run) => [run.id, run]));
+  return html`<h3>Ladders: how the kernels came to be</h3>
+<p>The versions of a kernel from the plain one up, timed in turns; the last is what the product runs. The essays are in
+<code>kernels-bench/ladders/</code>.</p>
+${[...latest.values()].map(ladderTable)}`;
 }
 
 function extractionSection(runs: readonly ExtractionRun[]): Html {

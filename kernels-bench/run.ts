@@ -1,6 +1,7 @@
 /** The results of one `npm run bench`, as stored. */
 import { z } from 'zod';
 import { HistogradError } from '../src/errors.ts';
+import type { Cost } from './bench.ts';
 
 export const timing = z.object({
   /** Seconds per run: median and quartiles over the rounds. */
@@ -60,7 +61,7 @@ export function parseResult<T>(schema: z.ZodType<T>, text: string, file: string)
 }
 
 /** The least time this work can take on an adapter with these ceilings, in seconds. */
-export function floorOf({ flops, bytes }: BenchResult, ceilings: Run['ceilings']): number {
+export function floorOf({ flops, bytes }: Cost, ceilings: Run['ceilings']): number {
   return Math.max(flops / ceilings.flops, bytes / ceilings.bandwidth);
 }
 

@@ -3,7 +3,9 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderReport } from './report.ts';
 
-export const FOLDER = join(process.cwd(), 'kernels-bench');
+/** `npm run` starts there. */
+export const ROOT = process.cwd();
+export const FOLDER = join(ROOT, 'kernels-bench');
 
 /**
  * Writes a result as `results/<kind>/<name>-<adapter>-<day>.json`, and the page anew.
@@ -12,7 +14,7 @@ export const FOLDER = join(process.cwd(), 'kernels-bench');
  * @param name what distinguishes results of one day on one adapter
  */
 export function saveResult(
-  kind: '' | 'quick' | 'extraction' | 'patches',
+  kind: '' | 'quick' | 'extraction' | 'ladders' | 'patches',
   run: { readonly environment: Readonly<Record<string, string>> },
   name = '',
 ): void {

@@ -1,9 +1,16 @@
 /** Results as tables for the terminal. */
 import Table from 'cli-table3';
-import { type BenchResult, boundBy, floorOf, isStep, type Run } from './run.ts';
+import type { LadderRun } from './ladders/climb.ts';
+import { type BenchResult, boundBy, floorOf, isStep, type Run, type Timing } from './run.ts';
 
-/** Times, share of the floor, and ratios to the peers and to an earlier run; and what training steps need besides. */
-export function benchTable({ results, ceilings }: Run, before: Run | null): string {
+/** What an earlier commit took in the same run, by the ids of the benches. */
+interface Before {
+  readonly commit: string;
+  readonly timings: ReadonlyMap<string, Timing>;
+}
+
+/** Times, share of the floor, and ratios to the peers and to an earlier commit; and what training steps need besides. */
+export function benchTable({ results, ceilings }: Run, before: Before | null): string {
   const peers = [...new Set(results.flatMap((result) => Object.keys(result.peers)))];
   const table = plainTable([
     'work',
@@ -13,11 +20,10 @@ export function benchTable({ results, ceilings }: Run, before: Run | null): stri
     'rate',
     'of floor',
     ...peers.map((peer) => peer.replaceAll(/,? /g, '\n')),
-    ...(before ? ['before'] : []),
+    ...(before ? [before.commit] : []),
   ]);
   for (const result of results) {
     const { median, quartiles, first } = result.timing;
-    const old = before?.results.find(({ id }) => id === result.id);
     table.push([
       result.name,
       milliseconds(median),
@@ -26,11 +32,29 @@ export function benchTable({ results, ceilings }: Run, before: Run | null): stri
       rate(result, median, ceilings),
       `${((100 * floorOf(result, ceilings)) / median).toFixed(0)} %`,
       ...peers.map((peer) => ratio(result.peers[peer]?.median, median)),
-      ...(before ? [ratio(old?.timing.median, median)] : []),
+      ...(before ? [ratio(before.timings.get(result.id)?.median, median)] : []),
     ]);
   }
   const steps = results.filter(isStep);
   return steps.length > 0 ? `${table}\n${stepTable(steps)}` : table.toString();
+}
+
+/** The rungs of a ladder, each with what it gained over the one below. */
+export function ladderTable({ name, flops, bytes, ceilings, rungs }: LadderRun): string {
+  const table = plainTable([name, 'median', 'first', 'of floor', 'gained', 'over the first']);
+  const medians = rungs.map(({ timing }) => timing.median);
+  for (const [i, rung] of rungs.entries()) {
+    const { median, first } = rung.timing;
+    table.push([
+      `${i + 1} ${rung.name}`,
+      milliseconds(median),
+      milliseconds(first),
+      `${((100 * floorOf({ flops, bytes }, ceilings)) / median).toFixed(0)} %`,
+      i > 0 ? `${(medians[i - 1]! / median).toFixed(2)}x` : '',
+      `${(medians[0]! / median).toFixed(1)}x`,
+    ]);
+  }
+  return table.toString();
 }
 
 function stepTable(steps: readonly BenchResult[]): string {

@@ -15,13 +15,12 @@ export async function open() {
     const compiled = jit(work);
     return {
       async run(times) {
-        let last;
+        // Freed before it was waited for, a result is never computed.
         for (let i = 0; i < times; i++) {
-          last?.dispose();
-          last = compiled(...inputs.map((x) => x.ref));
+          const result = compiled(...inputs.map((x) => x.ref));
+          await blockUntilReady(result);
+          result.dispose();
         }
-        await blockUntilReady(last);
-        last.dispose();
       },
       dispose: () => {
         for (const x of inputs) x.dispose();
