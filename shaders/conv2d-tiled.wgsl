@@ -1,15 +1,30 @@
-// Convolution as an implicit matrix product for GPUs: tiles of 64 rows x 64 columns, staged through workgroup memory in
-// slices of 16 along K; each of 256 threads accumulates a 4 x 4 block in registers.
+// Convolution as an implicit matrix product for GPUs: tiles of the product (shared/register_tile.wgsl), staged through workgroup
+// memory in slices along K.
 //
-// multiply         out = weight * windows of the packed images (+ bias): forward, and the input gradient. A slice is 4 vec4s of
-//                  64 windows; neighbouring threads load neighbouring vec4s.
-// weight_gradient  parts[p] = sum over the pixels of part p of dY (pixel, row) * window (pixel, column). A slice is 16 pixels.
+// multiply         out = weight * windows of the packed images (+ bias): forward, and the input gradient. Rows of a tile are output
+//                  channels, columns are pixels; neighbouring threads load neighbouring vec4s along K.
+// weight_gradient  parts[p] = sum over the pixels of part p of dY (pixel, row) * window (pixel, column). Steps of K are pixels.
 // Layout           see shared/conv_product.wgsl and conv2d-pack.wgsl.
-// Grid             16 x 16 threads, 8.5 KiB of workgroup memory. multiply: x: tiles of 64 pixels, y: tiles of 64 rows, z: groups (times
-//                  column_folds). weight_gradient: x: tiles of 16 quads of the window, y: tiles of 64 rows, z: part * groups + group.
+// Grid             THREADS threads. multiply: x: tiles of pixels, y: tiles of rows, z: groups (times column_folds).
+//                  weight_gradient: x: tiles of quads of the window, y: tiles of rows, z: part * groups + group.
 // Host             rows, pixels > 0; with runs = 0, out is the bias or 0.
+// Memory           besides the slices, where the window of each pixel begins: 4 bytes per column of the tile, or 8 per step.
 // Edges            the staged slices are 0 beyond K; rows and columns beyond the end repeat the last ones and are not stored.
 // Determinism      K is walked in order; one writer per element.
+import package::shared::register_tile::Tile;
+import package::shared::register_tile::THREADS;
+import package::shared::register_tile::THREADS_X;
+import package::shared::register_tile::THREADS_Y;
+import package::shared::register_tile::BLOCKS_X;
+import package::shared::register_tile::BLOCKS_Y;
+import package::shared::register_tile::SLICE;
+import package::shared::register_tile::LEFT_QUADS;
+import package::shared::register_tile::RIGHT_QUADS;
+import package::shared::register_tile::thread_place;
+import package::shared::register_tile::stage_left;
+import package::shared::register_tile::stage_right;
+import package::shared::register_tile::add_slice;
+import package::shared::register_tile::first_steps;
 import package::shared::conv_product::params;
 import package::shared::conv_product::weight4;
 import package::shared::conv_product::source4;
@@ -24,118 +39,164 @@ import package::shared::conv_product::quad_offset;
 import package::shared::conv_product::row_target;
 import package::shared::conv_product::store;
 import package::shared::conv_product::part_index;
+@if(half) enable f16;
 
-const PAD = 68u; // a row of 64 plus 4: neighbouring K rows fall into different banks
-var<workgroup> left: array<f32, 1088>; // [16][PAD]: K, rows
-var<workgroup> right: array<f32, 1088>; // [16][PAD]: K, columns
+override COLUMNS: u32 = 4u * RIGHT_QUADS;
 
-fn stage_left(k: u32, row: u32, value: f32) { left[k * PAD + row] = value; }
-fn stage_right(k: u32, column: u32, value: f32) { right[k * PAD + column] = value; }
+var<workgroup> windows: array<u32, COLUMNS>; // multiply: of each pixel of the tile
+var<workgroup> steps: array<vec2<u32>, SLICE>; // weight_gradient: dY and the window of each pixel of the slice
 
-// Adds the staged slice to a thread's block of 4 rows x 4 columns, one vec4 per row.
-fn accumulate(block4: mat4x4<f32>, local: vec3<u32>) -> mat4x4<f32> {
-  var acc = block4;
-  for (var k = 0u; k < 16u; k++) {
-    let l = k * PAD + local.y * 4u;
-    let r = k * PAD + local.x * 4u;
-    let column = vec4<f32>(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
-    acc[0] += left[l] * column;
-    acc[1] += left[l + 1u] * column;
-    acc[2] += left[l + 2u] * column;
-    acc[3] += left[l + 3u] * column;
-  }
-  return acc;
+fn weights(at: u32) -> vec4<f32> { return vec4<f32>(weight4[at]); }
+fn source(at: u32) -> vec4<f32> { return vec4<f32>(source4[at]); }
+fn gradient(at: u32) -> vec4<f32> { return vec4<f32>(dy4[at]); }
+
+// Rows r .. r + 3 of the weights of group g, at vec4 `quad` along K; one vec4 per step.
+fn block_weights(g: u32, r: u32, quad: u32, k_quads: u32) -> mat4x4<f32> {
+  let base = g * params.rows;
+  let last = params.rows - 1u;
+  return transpose(mat4x4<f32>(
+    weights((base + min(r, last)) * k_quads + quad),
+    weights((base + min(r + 1u, last)) * k_quads + quad),
+    weights((base + min(r + 2u, last)) * k_quads + quad),
+    weights((base + min(r + 3u, last)) * k_quads + quad),
+  ));
 }
 
-@compute @workgroup_size(16, 16)
+// The windows of four pixels of the tile from `column`, at `offset` from their beginnings; one vec4 per step.
+fn block_windows(column: u32, offset: u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(
+    source(windows[column] + offset),
+    source(windows[column + 1u] + offset),
+    source(windows[column + 2u] + offset),
+    source(windows[column + 3u] + offset),
+  ));
+}
+
+@compute @workgroup_size(THREADS)
 fn multiply(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let g = group_and_tile(group, groups).x;
-  let row0 = group.y * 64u;
-  let pixel0 = group_and_tile(group, groups).y * 64u;
+  let row0 = group.y * 4u * LEFT_QUADS;
+  let pixel0 = group_and_tile(group, groups).y * COLUMNS;
   let k_quads = params.runs * params.run_quads;
-  // Each thread stages one vec4 along K of one row and of one window.
-  let at = thread / 4u;
-  let lane = thread % 4u;
-  let w = (g * params.rows + min(row0 + at, params.rows - 1u)) * k_quads;
-  let s = pixel_start(pixel0 + at) + g * params.group_quads;
-  var acc = mat4x4<f32>();
-  for (var k0 = 0u; k0 < k_quads; k0 += 4u) {
-    var a = vec4<f32>(0.0);
-    var b = vec4<f32>(0.0);
-    let quad = k0 + lane;
-    if (quad < k_quads) {
-      a = weight4[w + quad];
-      b = source4[s + quad_offset(quad)];
-    }
-    for (var e = 0u; e < 4u; e++) {
-      stage_left(4u * lane + e, at, a[e]);
-      stage_right(4u * lane + e, at, b[e]);
+  for (var i = thread; i < COLUMNS; i += THREADS) {
+    windows[i] = pixel_start(pixel0 + i) + g * params.group_quads;
+  }
+  workgroupBarrier();
+  var tile = Tile();
+  let along = SLICE / 4u;
+  for (var k = 0u; k < k_quads; k += along) {
+    // Blocks of 4 x 4, those of the weights first.
+    for (var i = thread; i < (LEFT_QUADS + RIGHT_QUADS) * along; i += THREADS) {
+      let step = i % along;
+      let line = i / along;
+      let inside = k + step < k_quads;
+      var block4 = mat4x4<f32>();
+      if (line < LEFT_QUADS) {
+        if (inside) { block4 = block_weights(g, row0 + 4u * line, k + step, k_quads); }
+        stage_left(4u * step, line, block4);
+      } else {
+        let quad = line - LEFT_QUADS;
+        if (inside) { block4 = block_windows(4u * quad, quad_offset(k + step)); }
+        stage_right(4u * step, quad, block4);
+      }
     }
     workgroupBarrier();
-    acc = accumulate(acc, local);
+    tile = add_slice(tile, thread_place(thread));
     workgroupBarrier();
   }
-  let row = row0 + local.y * 4u;
-  let first_pixel = pixel0 + local.x * 4u;
-  // Constant bounds: compilers unroll these loops, and acc stays in registers.
-  for (var p = 0u; p < 4u; p++) {
-    let pixel = pixel_target(first_pixel + p);
-    for (var r = 0u; r < 4u; r++) {
-      if (first_pixel + p < pixel_count() && row + r < params.rows) {
-        store(acc[r][p], row_target(g, row + r), pixel);
+  let at = thread_place(thread);
+  // Through an array and small loops: 64 stores written out would take longer to compile than all the rest.
+  var blocks = array<mat4x4<f32>, 4>(tile.c00, tile.c01, tile.c10, tile.c11);
+  let rows = min(4u * BLOCKS_Y, params.rows);
+  for (var j = 0u; j < 4u * BLOCKS_X; j++) {
+    let number = pixel0 + 4u * (at.x + (j / 4u) * THREADS_X) + j % 4u;
+    let pixel = pixel_target(number);
+    for (var i = 0u; i < rows; i++) {
+      let row = row0 + 4u * (at.y + (i / 4u) * THREADS_Y) + i % 4u;
+      if (number < pixel_count() && row < params.rows) {
+        store(blocks[2u * (i / 4u) + j / 4u][i % 4u][j % 4u], row_target(g, row), pixel);
       }
     }
   }
 }
 
-@compute @workgroup_size(16, 16)
+// Where dY and the window of a pixel begin.
+fn step_at(pixel: u32) -> vec2<u32> {
+  let line = pixel / params.grid_w;
+  let image = line / params.grid_h;
+  let j = line % params.grid_h;
+  let i = pixel % params.grid_w;
+  let h = image * params.dy_h + j;
+  return vec2<u32>((h * params.dy_w + i) * params.dy_quads, window_start(image, j, i));
+}
+
+@compute @workgroup_size(THREADS)
 fn weight_gradient(
   @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let g = group.z % params.groups;
   let part = group.z / params.groups;
   let columns = params.runs * params.run_quads;
-  // Each thread stages four rows and four columns of one pixel.
-  let at = thread / 16u;
-  let lane = thread % 16u;
-  let d_lane = g * params.dy_group_quads + min(group.y * 16u + lane, params.dy_group_quads - 1u);
-  let s_lane = g * params.group_quads + quad_offset(min(group.x * 16u + lane, columns - 1u));
+  let row0 = group.y * LEFT_QUADS;
+  let quad0 = group.x * RIGHT_QUADS;
   let begin = part * params.lines_per_part * params.grid_w;
   let end = min(begin + params.lines_per_part * params.grid_w, pixel_count());
-  var acc = mat4x4<f32>();
-  for (var pixel0 = begin; pixel0 < end; pixel0 += 16u) {
-    var a = vec4<f32>(0.0);
-    var b = vec4<f32>(0.0);
-    let pixel = pixel0 + at;
-    if (pixel < end) {
-      let line = pixel / params.grid_w;
-      let image = line / params.grid_h;
-      let j = line % params.grid_h;
-      let i = pixel % params.grid_w;
-      let h = image * params.dy_h + j;
-      a = dy4[(h * params.dy_w + i) * params.dy_quads + d_lane];
-      b = source4[window_start(image, j, i) + s_lane];
-    }
-    for (var e = 0u; e < 4u; e++) {
-      stage_left(at, 4u * lane + e, a[e]);
-      stage_right(at, 4u * lane + e, b[e]);
+  for (var i = thread; i < SLICE; i += THREADS) { steps[i] = step_at(min(begin + i, end - 1u)); }
+  workgroupBarrier();
+  var tile = Tile();
+  for (var pixel = begin; pixel < end; pixel += SLICE) {
+    // Blocks of 4 steps x one quad, those of dY first.
+    let lines = LEFT_QUADS + RIGHT_QUADS;
+    for (var i = thread; i < lines * (SLICE / 4u); i += THREADS) {
+      let line = i % lines;
+      let step = 4u * (i / lines);
+      var block4 = mat4x4<f32>();
+      if (line < LEFT_QUADS) {
+        if (pixel + step < end) {
+          let lane = g * params.dy_group_quads + min(row0 + line, params.dy_group_quads - 1u);
+          block4 = first_steps(mat4x4<f32>(
+            gradient(steps[step].x + lane),
+            gradient(steps[step + 1u].x + lane),
+            gradient(steps[step + 2u].x + lane),
+            gradient(steps[step + 3u].x + lane),
+          ), end - pixel - step);
+        }
+        stage_left(step, line, block4);
+      } else {
+        let quad = line - LEFT_QUADS;
+        if (pixel + step < end) {
+          let lane = g * params.group_quads + quad_offset(min(quad0 + quad, columns - 1u));
+          block4 = first_steps(mat4x4<f32>(
+            source(steps[step].y + lane),
+            source(steps[step + 1u].y + lane),
+            source(steps[step + 2u].y + lane),
+            source(steps[step + 3u].y + lane),
+          ), end - pixel - step);
+        }
+        stage_right(step, quad, block4);
+      }
     }
     workgroupBarrier();
-    acc = accumulate(acc, local);
+    tile = add_slice(tile, thread_place(thread));
+    // Nobody reads the old ones any more; the barrier below is before the next use.
+    for (var i = thread; i < SLICE; i += THREADS) { steps[i] = step_at(min(pixel + SLICE + i, end - 1u)); }
     workgroupBarrier();
   }
-  let quad = group.x * 16u + local.x;
-  let row = group.y * 64u + local.y * 4u;
-  for (var r = 0u; r < 4u; r++) {
-    if (row + r < params.rows && quad < columns) {
-      parts4[part_index(part, g, row + r, quad)] = acc[r];
+  let at = thread_place(thread);
+  var blocks = array<mat4x4<f32>, 4>(tile.c00, tile.c01, tile.c10, tile.c11);
+  let rows = min(4u * BLOCKS_Y, params.rows);
+  for (var b = 0u; b < BLOCKS_X; b++) {
+    let quad = quad0 + at.x + b * THREADS_X;
+    for (var i = 0u; i < rows; i++) {
+      let row = 4u * (row0 + at.y + (i / 4u) * THREADS_Y) + i % 4u;
+      if (row < params.rows && quad < columns) {
+        parts4[part_index(part, g, row, quad)] = blocks[2u * (i / 4u) + b][i % 4u];
+      }
     }
   }
 }

@@ -1,7 +1,6 @@
 /**
- * How work is cut into workgroups, per adapter class: the overrides and the workgroup count for the
- * three shapes that kernels come in. On a CPU rasteriser a workgroup costs about 0.5 µs and a barrier
- * as much, so that threads are few and each does a lot; a GPU wants many threads.
+ * How work is cut into workgroups, as the device's tuning has it: the overrides and the workgroup count for the shapes that
+ * kernels come in.
  */
 import type { Device } from '../gpu/device.ts';
 
@@ -12,34 +11,27 @@ export interface GridPlan {
 
 /** Kernels that walk `count` float32 as vec4s. */
 export function elementwisePlan(device: Device, count: number): GridPlan {
-  const overrides =
-    device.class === 'cpu' ? { WORKGROUP: 8, VECS: 16 } : { WORKGROUP: 256, VECS: 1 };
-  const perGroup = 4 * overrides.WORKGROUP * overrides.VECS;
-  return { groups: Math.ceil(count / perGroup), overrides };
+  const { workgroup: WORKGROUP, vecs: VECS } = device.tuning.elementwise;
+  return { groups: Math.ceil(count / (4 * WORKGROUP * VECS)), overrides: { WORKGROUP, VECS } };
 }
 
 /** Kernels that walk `count` single elements (copies, mostly), ELEMENTS to a thread. */
 export function copyPlan(device: Device, count: number): GridPlan {
-  const overrides =
-    device.class === 'cpu' ? { WORKGROUP: 16, ELEMENTS: 32 } : { WORKGROUP: 256, ELEMENTS: 1 };
-  return { groups: Math.ceil(count / (overrides.WORKGROUP * overrides.ELEMENTS)), overrides };
+  const { workgroup: WORKGROUP, elements: ELEMENTS } = device.tuning.copy;
+  return { groups: Math.ceil(count / (WORKGROUP * ELEMENTS)), overrides: { WORKGROUP, ELEMENTS } };
 }
 
 /** Kernels with one thread per task. */
 export function threadPlan(device: Device, tasks: number): GridPlan {
-  const WORKGROUP = device.class === 'cpu' ? 16 : 128;
+  const WORKGROUP = device.tuning.thread.workgroup;
   return { groups: Math.ceil(tasks / WORKGROUP), overrides: { WORKGROUP } };
 }
 
 /** Kernels over `rows` rows of `n` elements, in which threads share a row (shared/row_reduce.wgsl). */
 export function rowPlan(device: Device, rows: number, n: number): GridPlan {
-  let threads = 1;
-  let perGroup = 8;
-  if (device.class === 'gpu') {
-    threads = n <= 64 ? 32 : n <= 1024 ? 64 : 256;
-    perGroup = 256 / threads;
-  }
-  return rowGrid(rows, threads, perGroup);
+  const { group, narrow, middle, wide } = device.tuning.rows;
+  const threads = Math.min(group, n <= 64 ? narrow : n <= 1024 ? middle : wide);
+  return rowGrid(rows, threads, group / threads);
 }
 
 /**
@@ -50,6 +42,14 @@ export function byQuads(device: Device, n: number): boolean {
   return device.class === 'cpu' && n % 4 === 0;
 }
 
+/**
+ * Lanes of kernels for CPU rasterisers in which a workgroup is one subgroup: 4 or 8; 0 where the device is no such, or has no
+ * subgroups of one such size.
+ */
+export function subgroupLanes({ class: kind, subgroupSize }: Device): number {
+  return kind === 'cpu' && (subgroupSize === 4 || subgroupSize === 8) ? subgroupSize : 0;
+}
+
 /** Buffers by the names that the vec4 form of an entry point has for them: `x` is `x4`. */
 export function asQuads<T>(buffers: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(buffers).map(([name, buffer]) => [`${name}4`, buffer]));
@@ -57,13 +57,10 @@ export function asQuads<T>(buffers: Readonly<Record<string, T>>): Record<string,
 
 /** Kernels over `lines` lines of `n` elements, in which threads share a line but exchange nothing. */
 export function linePlan(device: Device, lines: number, n: number): GridPlan {
-  let threads = 1;
-  let perGroup = 8;
-  if (device.class === 'gpu') {
-    threads = [8, 16, 32].find((count) => n <= count) ?? 64;
-    perGroup = 128 / threads;
-  }
-  return rowGrid(lines, threads, perGroup);
+  const { group, least, most } = device.tuning.lines;
+  let threads = least;
+  while (threads < most && threads < n) threads *= 2;
+  return rowGrid(lines, threads, group / threads);
 }
 
 function rowGrid(rows: number, threads: number, perGroup: number): GridPlan {
