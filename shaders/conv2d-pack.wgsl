@@ -4,13 +4,16 @@
 //
 //   packed[n, r, c, g, q] = x[n, g * channels + 4 q + (0 .. 3), r - top, c - left]
 //
+// Element      float32, or with `?half` float16.
 // Grid         rows of threads (shared/row_reduce.wgsl); a row is one line of the packed image for one vec4 of channels.
 // Determinism  one writer per element.
+import package::shared::element::Element;
 import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::THREADS_PER_ROW;
 import package::shared::row_reduce::ROW_THREADS;
+@if(half) enable f16;
 
 struct Params {
   images: u32, groups: u32, channels: u32, quads: u32, // channels and quads of one group
@@ -19,8 +22,8 @@ struct Params {
   x_start: u32, // where the first image of this part stands in x
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> packed4: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Element>;
+@group(0) @binding(1) var<storage, read_write> packed4: array<vec4<Element>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(ROW_THREADS)
@@ -40,7 +43,7 @@ fn pack(at: Invocation) {
   let source = params.x_start + channel * plane + u32(max(h, 0)) * params.width;
   for (var column = row_lane(at); column < params.columns; column += THREADS_PER_ROW) {
     let w = i32(column) - params.left;
-    var value = vec4<f32>(0.0);
+    var value = vec4<Element>();
     if (inside && w >= 0 && w < i32(params.width)) {
       let i = source + u32(w);
       value.x = x[i];

@@ -24,6 +24,7 @@ import package::shared::conv_product::quad_offset;
 import package::shared::conv_product::row_target;
 import package::shared::conv_product::store;
 import package::shared::conv_product::part_index;
+@if(half) enable f16;
 
 override WORKGROUP: u32 = 64u;
 
@@ -50,9 +51,14 @@ fn multiply(
   for (var run = 0u; run < params.runs; run++) {
     let begin = run_offset(run);
     for (var at = begin; at < begin + params.run_quads; at++) {
-      let right = mat4x4<f32>(source4[s.x + at], source4[s.y + at], source4[s.z + at], source4[s.w + at]);
+      let right = mat4x4<f32>(
+        vec4<f32>(source4[s.x + at]),
+        vec4<f32>(source4[s.y + at]),
+        vec4<f32>(source4[s.z + at]),
+        vec4<f32>(source4[s.w + at]),
+      );
       for (var r = 0u; r < 8u; r++) {
-        acc[r] += weight4[w + min(row + r, params.rows - 1u) * k_quads + k] * right;
+        acc[r] += vec4<f32>(weight4[w + min(row + r, params.rows - 1u) * k_quads + k]) * right;
       }
       k++;
     }
@@ -92,9 +98,9 @@ fn weight_gradient(
     var d = h * params.dy_w * params.dy_quads + d_row;
     var s = window_start(image, j, 0u) + s_thread;
     for (var i = 0u; i < params.grid_w; i++) {
-      let left0 = dy4[d];
-      let left1 = dy4[d + second];
-      let right = source4[s];
+      let left0 = vec4<f32>(dy4[d]);
+      let left1 = vec4<f32>(dy4[d + second]);
+      let right = vec4<f32>(source4[s]);
       for (var r = 0u; r < 4u; r++) {
         acc[r] += left0[r] * right;
         acc[r + 4u] += left1[r] * right;

@@ -6,10 +6,13 @@
 //            first_h + phase + t * tap_h, zero where there is none; a kernel that is spread out (spread_h > 1) has zeros in between.
 // sum_parts  weight gradient [rows, depth, taps_h, taps_w] = (itself if ACCUMULATE +) sum of parts [parts, rows, taps_h, taps_w, quads] of vec4 along depth.
 //
+// Element      of weight and packed: float32, or with `?half` float16; parts and their sum are float32.
 // Grid         one thread per vec4 (pack) or per weight (sum_parts).
 // Determinism  the parts are added in order; one writer per element.
+import package::shared::element::Element;
 import package::shared::grid::Invocation;
 import package::shared::grid::group_index;
+@if(half) enable f16;
 
 override WORKGROUP: u32 = 64u;
 override ACCUMULATE: bool = false;
@@ -22,8 +25,8 @@ struct Params {
   parts: u32,
 }
 
-@group(0) @binding(0) var<storage, read> weight: array<f32>;
-@group(0) @binding(1) var<storage, read_write> packed4: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> weight: array<Element>;
+@group(0) @binding(1) var<storage, read_write> packed4: array<vec4<Element>>;
 @group(0) @binding(2) var<storage, read> parts: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
@@ -42,7 +45,7 @@ fn pack(at: Invocation) {
   let h = params.first_h + u * params.tap_h + i32(rest / params.phases_w % params.phases_h);
   let w = params.first_w + v * params.tap_w + i32(rest % params.phases_w);
   rest /= params.phases_w * params.phases_h;
-  var value = vec4<f32>();
+  var value = vec4<Element>();
   let u_kernel = h / params.spread_h;
   let v_kernel = w / params.spread_w;
   let between = h % params.spread_h != 0 || w % params.spread_w != 0;

@@ -6,10 +6,14 @@
 //              are `*_row` elements apart, the matrices of a batch `*_batch` (0: one for all).
 //              TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N] from `bias_start`.
 //              accumulate: C += (products cut along K).
+// Element      of A and B: float32, or with `?half` float16, widened when loaded.
 // Grid         x: blocks of 4 * WORKGROUP columns, y: blocks of 8 rows, z: batch.
 // Host         M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
 // Determinism  K is walked in order; one writer per element of C.
+import package::shared::element::Element;
+@if(half) enable f16;
+
 override WORKGROUP: u32 = 64u;
 override TRANS_A: bool = false;
 override TRANS_B: bool = false;
@@ -32,22 +36,22 @@ struct Params {
   accumulate: u32,
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<Element>;
+@group(0) @binding(1) var<storage, read> b: array<Element>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 fn element_a(base: u32, row: u32, k: u32) -> f32 {
   let r = min(row, params.m - 1u);
-  if (TRANS_A) { return a[base + k * params.a_row + r]; }
-  return a[base + r * params.a_row + k];
+  if (TRANS_A) { return f32(a[base + k * params.a_row + r]); }
+  return f32(a[base + r * params.a_row + k]);
 }
 
 fn element_b(base: u32, k: u32, column: u32) -> f32 {
   let s = min(column, params.n - 1u);
-  if (TRANS_B) { return b[base + s * params.b_row + k]; }
-  return b[base + k * params.b_row + s];
+  if (TRANS_B) { return f32(b[base + s * params.b_row + k]); }
+  return f32(b[base + k * params.b_row + s]);
 }
 
 @compute @workgroup_size(WORKGROUP)

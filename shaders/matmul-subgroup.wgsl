@@ -1,26 +1,32 @@
 // C = op(A) op(B) + bias for CPU rasterisers (lavapipe, SwiftShader): a workgroup is one subgroup, there
-// is no workgroup memory and no barrier. Each lane owns 4 rows of A and 4 columns of B, loads
-// 4 x 4 blocks of both, and hands its block of B round by subgroupBroadcast, so that every lane
-// accumulates 4 rows x (4 * LANES) columns of C in registers.
+// is no workgroup memory and no barrier. Each lane owns 4 rows of A and loads 4 steps of K of them; the columns of B
+// are loaded by all lanes together, each a part, and handed round by subgroupShuffle, so that every lane
+// accumulates 4 rows x (4 * BLOCKS) columns of C in registers.
 //
-// Why          on these drivers a load whose address differs per lane is a scalar load per lane with a branch; a
-//              broadcast is one permute. 2-3x a register tile with uniform loads, 5x a workgroup-memory tile.
+// Why          on these drivers a load whose address differs per lane is a scalar load per lane with a branch, and inside a
+//              loop so is one whose address does not; a shuffle is one permute. Loops are masked there: each
+//              change of a variable costs a blend beside the load and the store of an accumulator. So all four
+//              steps of K go into a block of C at once, as a product of two 4 x 4 matrices. What is larger
+//              than the code of one round of the loop (25 KB) falls out of the instruction cache.
 // Layout       op(A) [M, K], op(B) [K, N], C [M, N] row-major float32. Each begins at `*_start`, its stored rows
 //              are `*_row` elements apart, the matrices of a batch `*_batch` (0: one for all).
-//              TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]. bias: [N] from `bias_start`.
-//              accumulate: C += (products cut along K).
+//              TRANS_A: A is stored [K, M]; TRANS_B: B is stored [N, K]; TRANS_C: C is stored [N, M], with `multiply`.
+//              bias: from `bias_start`, along the stored rows of C. accumulate: C += (products cut along K).
+// BLOCKS       blocks of 4 columns in a tile: LANES, where each lane loads 4 columns of B, or LANES / 2 for few columns,
+//              where it loads 2. A product of few rows comes as that of the transposed operands, with TRANS_C.
 // VEC_A, VEC_B the operand's stored rows begin at multiples of 4, and are as long where M or N runs along them:
 //              vec4 loads. Else four guarded scalar loads.
-// Grid         x: column tiles of 4 * LANES, y: row tiles of 4 * LANES, z: batch. workgroup = LANES = subgroup size.
+// Grid         as many workgroups as column tiles of 4 * BLOCKS (x), row tiles of 4 * LANES (y), batches (z). workgroup = LANES = subgroup size.
 // Host         LANES is the device's one subgroup size, 4 or 8; M, N > 0; with K = 0, C is the bias or 0.
-// Edges        rows and columns beyond the end read the last ones and are not stored.
-// Determinism  K is walked in order; one writer per element of C.
-import package::shared::outer_product::outer;
+// Edges        rows and columns beyond the end read the last ones and are not stored; steps beyond K are 0 in both.
+// Determinism  K is walked in order, by fours; one writer per element of C.
 enable subgroups;
 
 override LANES: u32 = 8u;
+override BLOCKS: u32 = 8u;
 override TRANS_A: bool = false;
 override TRANS_B: bool = false;
+override TRANS_C: bool = false;
 override VEC_A: bool = false;
 override VEC_B: bool = false;
 override BIAS: bool = false;
@@ -64,52 +70,107 @@ fn load_b(at: u32, count: u32) -> vec4<f32> {
   return vec4<f32>(b[at], b[min(at + 1u, last)], b[min(at + 2u, last)], b[min(at + 3u, last)]);
 }
 
-// Rows r .. r + 3 of op(A), columns k .. k + 3, one vec4 per column; whatever is there beyond K.
-fn block_a(base: u32, r: u32, k: u32) -> mat4x4<f32> {
-  let k_left = params.k - k;
-  var left = mat4x4<f32>();
-  if (TRANS_A) {
-    let row = min(r, select(params.m - 1u, params.m - 4u, VEC_A));
-    let count = params.m - row;
-    let last = params.k - 1u;
-    left = mat4x4<f32>(
-      load_a(base + k * params.a_row + row, count),
-      load_a(base + min(k + 1u, last) * params.a_row + row, count),
-      load_a(base + min(k + 2u, last) * params.a_row + row, count),
-      load_a(base + min(k + 3u, last) * params.a_row + row, count),
-    );
-  } else {
-    let last = params.m - 1u;
-    left = transpose(mat4x4<f32>(
-      load_a(base + min(r, last) * params.a_row + k, k_left),
-      load_a(base + min(r + 1u, last) * params.a_row + k, k_left),
-      load_a(base + min(r + 2u, last) * params.a_row + k, k_left),
-      load_a(base + min(r + 3u, last) * params.a_row + k, k_left),
-    ));
-  }
-  return left;
+// Of four steps from `k`, those before the end of K; what lies beyond counts as 0 in both operands, whatever is there.
+fn within(values: vec4<f32>, k: u32) -> vec4<f32> {
+  let steps = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
+  return select(vec4<f32>(), values, steps < vec4<u32>(params.k));
 }
 
-// Rows k .. k + 3 of op(B), columns s .. s + 3, one vec4 per row; whatever is there beyond K.
-fn block_b(base: u32, s: u32, k: u32) -> mat4x4<f32> {
-  if (TRANS_B) {
-    let k_left = params.k - k;
-    let last = params.n - 1u;
+// Row r of op(A), or (TRANS_A) rows r .. r + 3 of its column k.
+fn row_of_a(base: u32, r: u32, k: u32) -> vec4<f32> {
+  return within(load_a(base + min(r, params.m - 1u) * params.a_row + k, params.k - k), k);
+}
+
+fn step_of_a(base: u32, r: u32, k: u32) -> vec4<f32> {
+  let values = load_a(base + min(k, params.k - 1u) * params.a_row + r, params.m - r);
+  return select(vec4<f32>(), values, k < params.k);
+}
+
+// Rows r .. r + 3 of op(A), one vec4 along K for each.
+fn block_a(base: u32, r: u32, k: u32) -> mat4x4<f32> {
+  if (TRANS_A) {
+    let row = min(r, select(params.m - 1u, params.m - 4u, VEC_A));
     return transpose(mat4x4<f32>(
-      load_b(base + min(s, last) * params.b_row + k, k_left),
-      load_b(base + min(s + 1u, last) * params.b_row + k, k_left),
-      load_b(base + min(s + 2u, last) * params.b_row + k, k_left),
-      load_b(base + min(s + 3u, last) * params.b_row + k, k_left),
+      step_of_a(base, row, k),
+      step_of_a(base, row, k + 1u),
+      step_of_a(base, row, k + 2u),
+      step_of_a(base, row, k + 3u),
     ));
   }
-  let column = min(s, select(params.n - 1u, params.n - 4u, VEC_B));
-  let count = params.n - column;
-  let last = params.k - 1u;
   return mat4x4<f32>(
-    load_b(base + k * params.b_row + column, count),
-    load_b(base + min(k + 1u, last) * params.b_row + column, count),
-    load_b(base + min(k + 2u, last) * params.b_row + column, count),
-    load_b(base + min(k + 3u, last) * params.b_row + column, count),
+    row_of_a(base, r, k),
+    row_of_a(base, r + 1u, k),
+    row_of_a(base, r + 2u, k),
+    row_of_a(base, r + 3u, k),
+  );
+}
+
+// Column s of op(B) (TRANS_B), or columns s .. s + 3 of its row k.
+fn column_of_b(base: u32, s: u32, k: u32) -> vec4<f32> {
+  return within(load_b(base + min(s, params.n - 1u) * params.b_row + k, params.k - k), k);
+}
+
+fn step_of_b(base: u32, s: u32, k: u32) -> vec4<f32> {
+  let column = min(s, select(params.n - 1u, params.n - 4u, VEC_B));
+  let values = load_b(base + min(k, params.k - 1u) * params.b_row + column, params.n - column);
+  return select(vec4<f32>(), values, k < params.k);
+}
+
+// This lane's part of four steps of op(B) in the columns of the tile, which begin at s: 4 columns, a vec4 for
+// each step;
+fn part_of_b(base: u32, s: u32, k: u32, lane: u32) -> mat4x4<f32> {
+  let own = s + 4u * lane;
+  if (TRANS_B) {
+    return transpose(mat4x4<f32>(
+      column_of_b(base, own, k),
+      column_of_b(base, own + 1u, k),
+      column_of_b(base, own + 2u, k),
+      column_of_b(base, own + 3u, k),
+    ));
+  }
+  return mat4x4<f32>(
+    step_of_b(base, own, k),
+    step_of_b(base, own, k + 1u),
+    step_of_b(base, own, k + 2u),
+    step_of_b(base, own, k + 3u),
+  );
+}
+
+// or, of a narrow tile, two vec4s: columns 2 * lane and the next along K, or 4 columns of one step and of the step after next.
+fn narrow_part_of_b(base: u32, s: u32, k: u32, lane: u32) -> mat2x4<f32> {
+  if (TRANS_B) {
+    let own = s + 2u * lane;
+    return mat2x4<f32>(column_of_b(base, own, k), column_of_b(base, own + 1u, k));
+  }
+  let own = s + 4u * (lane % BLOCKS);
+  let step = k + lane / BLOCKS;
+  return mat2x4<f32>(step_of_b(base, own, step), step_of_b(base, own, step + 2u));
+}
+
+// Block i of op(B) in the tile, the same in all lanes: 4 columns, a vec4 for each of the four steps.
+fn block_b(part: mat4x4<f32>, i: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(
+    subgroupShuffle(part[0], i),
+    subgroupShuffle(part[1], i),
+    subgroupShuffle(part[2], i),
+    subgroupShuffle(part[3], i),
+  );
+}
+
+fn narrow_block_b(part: mat2x4<f32>, i: u32) -> mat4x4<f32> {
+  if (TRANS_B) {
+    return transpose(mat4x4<f32>(
+      subgroupShuffle(part[0], 2u * i),
+      subgroupShuffle(part[1], 2u * i),
+      subgroupShuffle(part[0], 2u * i + 1u),
+      subgroupShuffle(part[1], 2u * i + 1u),
+    ));
+  }
+  return mat4x4<f32>(
+    subgroupShuffle(part[0], i),
+    subgroupShuffle(part[0], i + BLOCKS),
+    subgroupShuffle(part[1], i),
+    subgroupShuffle(part[1], i + BLOCKS),
   );
 }
 
@@ -126,44 +187,63 @@ fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> array<mat4x4<f
   var c6 = mat4x4<f32>();
   var c7 = mat4x4<f32>();
   for (var k = 0u; k < params.k; k += 4u) {
-    var left = block_a(a_base, row, k);
-    var right = block_b(b_base, first_column + 4u * lane, k);
-    // A loop, not four copies: the first dispatch compiles this, and four times the code is four times the wait.
-    for (var steps = min(4u, params.k - k); steps > 0u; steps--) {
-      c0 = outer(c0, left[0], subgroupBroadcast(right[0], 0u));
-      c1 = outer(c1, left[0], subgroupBroadcast(right[0], 1u));
-      c2 = outer(c2, left[0], subgroupBroadcast(right[0], 2u));
-      c3 = outer(c3, left[0], subgroupBroadcast(right[0], 3u));
-      if (LANES > 4u) {
-        c4 = outer(c4, left[0], subgroupBroadcast(right[0], 4u));
-        c5 = outer(c5, left[0], subgroupBroadcast(right[0], 5u));
-        c6 = outer(c6, left[0], subgroupBroadcast(right[0], 6u));
-        c7 = outer(c7, left[0], subgroupBroadcast(right[0], 7u));
+    let left = block_a(a_base, row, k);
+    if (BLOCKS < LANES) {
+      let right = narrow_part_of_b(b_base, first_column, k, lane);
+      c0 += narrow_block_b(right, 0u) * left;
+      c1 += narrow_block_b(right, 1u) * left;
+      if (BLOCKS > 2u) {
+        c2 += narrow_block_b(right, 2u) * left;
+        c3 += narrow_block_b(right, 3u) * left;
       }
-      left = mat4x4<f32>(left[1], left[2], left[3], left[0]);
-      right = mat4x4<f32>(right[1], right[2], right[3], right[0]);
+    } else {
+      let right = part_of_b(b_base, first_column, k, lane);
+      c0 += block_b(right, 0u) * left;
+      c1 += block_b(right, 1u) * left;
+      c2 += block_b(right, 2u) * left;
+      c3 += block_b(right, 3u) * left;
+      if (BLOCKS > 4u) {
+        c4 += block_b(right, 4u) * left;
+        c5 += block_b(right, 5u) * left;
+        c6 += block_b(right, 6u) * left;
+        c7 += block_b(right, 7u) * left;
+      }
     }
   }
   return array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
 }
 
+// Which tile a workgroup has (column, row). Tiles are walked in panels of so many columns that the operand B of a panel (512 KB) stays in
+// the cache of a core, each panel from the first row to the last.
+fn tile_of(group: vec3<u32>, groups: vec3<u32>) -> vec2<u32> {
+  let most = max(1u, 4096u / max(1u, params.k));
+  let index = group.y * groups.x + group.x;
+  let panel = index / (most * groups.y);
+  let within_panel = index % (most * groups.y);
+  let width = min(most, groups.x - panel * most);
+  return vec2<u32>(panel * most + within_panel % width, within_panel / width);
+}
+
 @compute @workgroup_size(LANES)
 fn multiply(
   @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = (group.y * LANES + lane) * 4u;
-  let first_column = group.x * LANES * 4u;
+  let place = tile_of(group, groups);
+  let row = (place.y * LANES + lane) * 4u;
+  let first_column = place.x * BLOCKS * 4u;
   // Through an array and one small loop: 128 stores written out would take longer to compile than all the rest.
   var tile = product(row, first_column, group.z, lane);
   let c_base = params.c_start + group.z * params.c_batch;
-  for (var e = 0u; e < 16u * LANES; e++) {
+  for (var e = 0u; e < 16u * BLOCKS; e++) {
     let r = row + (e / 4u) % 4u;
     let s = first_column + 4u * (e / 16u) + e % 4u;
     if (r < params.m && s < params.n) {
-      let at = c_base + r * params.c_row + s;
+      let along = select(s, r, TRANS_C);
+      let at = c_base + select(r, s, TRANS_C) * params.c_row + along;
       var value = tile[e / 16u][(e / 4u) % 4u][e % 4u];
-      if (BIAS) { value += bias[params.bias_start + s]; }
+      if (BIAS) { value += bias[params.bias_start + along]; }
       if (params.accumulate != 0u) { value += c[at]; }
       c[at] = value;
     }
@@ -174,13 +254,15 @@ fn multiply(
 @compute @workgroup_size(LANES)
 fn multiply4(
   @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = (group.y * LANES + lane) * 4u;
-  let first_column = group.x * LANES * 4u;
+  let place = tile_of(group, groups);
+  let row = (place.y * LANES + lane) * 4u;
+  let first_column = place.x * BLOCKS * 4u;
   var tile = product(row, first_column, group.z, lane);
   let c_base = params.c_start + group.z * params.c_batch;
-  for (var e = 0u; e < 4u * LANES; e++) {
+  for (var e = 0u; e < 4u * BLOCKS; e++) {
     let r = row + e % 4u;
     let s = first_column + 4u * (e / 4u);
     if (r < params.m && s < params.n) {

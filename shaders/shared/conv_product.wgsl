@@ -6,6 +6,9 @@
 // Input        dX is such a product too, of dY with the flipped weights. With stride s, the pixels of dX fall into
 // gradient     s * s phases, each with its own taps; phases with equally many taps are rows of one product:
 //              row (c, a, b), column (image, j, i) is dX[image, c, j * step_h + first_h + a, i * step_w + first_w + b].
+// Element      what packed images and weights are made of: float32, or with `?half` float16, widened when loaded.
+import package::shared::element::Element;
+
 struct Params {
   groups: u32,
   rows: u32, // of one group's product
@@ -24,11 +27,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weight4: array<vec4<f32>>; // [groups, rows, runs * run_quads]
-@group(0) @binding(2) var<storage, read> source4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weight4: array<vec4<Element>>; // [groups, rows, runs * run_quads]
+@group(0) @binding(2) var<storage, read> source4: array<vec4<Element>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>; // [out_channels]
 @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [images, out_channels, out_h, out_w]
-@group(0) @binding(5) var<storage, read> dy4: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> dy4: array<vec4<Element>>;
 @group(0) @binding(6) var<storage, read_write> parts4: array<vec4<f32>>; // [parts, groups, rows, runs * run_quads]
 
 override BIAS: bool = false;

@@ -3,6 +3,8 @@
  * images, a part of the batch at a time where a tensor exceeds one binding. Depthwise convolutions have kernels of
  * their own.
  */
+import type { ProductPlan } from '../gpu/tuning.ts';
+import { readsHalves, widened } from '../tensor/convert.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   batchParts,
@@ -12,7 +14,7 @@ import {
   sumParts,
   type WeightOrder,
 } from './conv2d-packing.ts';
-import { type ConvKernel, correlate, multiply } from './conv2d-product.ts';
+import { correlate, multiply } from './conv2d-product.ts';
 import { type ConvSizes, imageWidths, isDepthwise, map2 } from './conv2d-sizes.ts';
 import {
   depthwiseForward,
@@ -26,6 +28,11 @@ function inputFrame({ outSize, kernel, stride, dilation, padding }: ConvSizes): 
   return { before: padding, size };
 }
 
+/** Are there no kernels for these operands in float16? */
+function mustWiden({ dtype, device }: Tensor, sizes: ConvSizes): boolean {
+  return dtype === 'f16' && (isDepthwise(sizes) || !readsHalves(device));
+}
+
 /** out [N, O, h', w'] = conv2d(x [N, C, h, w], weight [O, C / groups, kh, kw]) + bias. */
 export function convolve(
   x: Tensor,
@@ -33,8 +40,12 @@ export function convolve(
   bias: Tensor | null,
   out: Tensor,
   sizes: ConvSizes,
-  choice?: ConvKernel,
+  choice?: ProductPlan,
 ): void {
+  if (mustWiden(x, sizes)) {
+    widened([x, weight], ([wideX, wideW]) => convolve(wideX!, wideW!, bias, out, sizes, choice));
+    return;
+  }
   if (isDepthwise(sizes)) {
     depthwiseForward(x, weight, bias, out, sizes);
     return;
@@ -120,8 +131,14 @@ export function convolveInputGradient(
   bias: Tensor | null,
   dx: Tensor,
   sizes: ConvSizes,
-  choice?: ConvKernel,
+  choice?: ProductPlan,
 ): void {
+  if (mustWiden(dy, sizes)) {
+    widened([dy, weight], ([wideY, wideW]) =>
+      convolveInputGradient(wideY!, wideW!, bias, dx, sizes, choice),
+    );
+    return;
+  }
   if (isDepthwise(sizes)) {
     depthwiseInputGradient(dy, weight, bias, dx, sizes);
     return;
@@ -184,8 +201,12 @@ export function convolveWeightGradient(
   dy: Tensor,
   dw: Tensor,
   sizes: ConvSizes,
-  choice?: ConvKernel,
+  choice?: ProductPlan,
 ): void {
+  if (mustWiden(x, sizes)) {
+    widened([x, dy], ([wideX, wideY]) => convolveWeightGradient(wideX!, wideY!, dw, sizes, choice));
+    return;
+  }
   if (isDepthwise(sizes)) {
     depthwiseWeightGradient(x, dy, dw, sizes);
     return;

@@ -1,6 +1,8 @@
 /** Images and weights in the layout of the convolution kernels: channels last, padded, in whole vec4s. */
 import packCode from '../../shaders/conv2d-pack.wgsl';
+import halfPackCode from '../../shaders/conv2d-pack.wgsl?half';
 import weightsCode from '../../shaders/conv2d-weights.wgsl';
+import halfWeightsCode from '../../shaders/conv2d-weights.wgsl?half';
 import type { Device } from '../gpu/device.ts';
 import { tensorTooLarge } from '../gpu/gpu-errors.ts';
 import { defineKernel } from '../gpu/kernel.ts';
@@ -10,7 +12,9 @@ import { Tensor } from '../tensor/tensor.ts';
 import type { Pair } from './conv2d-sizes.ts';
 
 const packKernel = defineKernel('conv2d-pack', packCode);
+const halfPackKernel = defineKernel('conv2d-pack-half', halfPackCode);
 const weightsKernel = defineKernel('conv2d-weights', weightsCode);
+const halfWeightsKernel = defineKernel('conv2d-weights-half', halfWeightsCode);
 
 /** The window of the images that is packed; it may reach beyond them, or leave some of them out. */
 export interface Frame {
@@ -57,17 +61,17 @@ export function batchParts(
   throw tensorTooLarge('conv2d, one image', bytes, device.bindingBytes, 'binds at once');
 }
 
-/** Packs the images `part` of x [N, groups * channels, H, W]. */
+/** Packs the images `part` of x [N, groups * channels, H, W], float16 as such. */
 export function packImages(x: Tensor, part: Part, groups: number, frame: Frame): PackedImages {
   const [, all, height, width] = x.shape as [number, number, number, number];
   const channels = all / groups;
   const quads = quadsOf(channels);
   const [rows, columns] = frame.size;
   const shape = [part.count, rows, columns, groups * quads * 4];
-  const tensor = Tensor.empty(x.device, shape, 'f32', 'packed images');
+  const tensor = Tensor.empty(x.device, shape, x.dtype, 'packed images');
   const image = all * height * width;
   const { binding, start } = bindSpan(x, part.start * image, part.count * image);
-  x.device.run(packKernel, 'pack', {
+  x.device.run(x.dtype === 'f16' ? halfPackKernel : packKernel, 'pack', {
     buffers: { x: binding, packed4: tensor.buffer },
     params: {
       images: part.count,
@@ -127,8 +131,8 @@ export function packWeights(weight: Tensor, order: WeightOrder): Tensor {
   const rows = channels * phases[0] * phases[1];
   const { device } = weight;
   const shape = [groups, rows, taps[0] * taps[1] * quads * 4];
-  const packed = Tensor.empty(device, shape, 'f32', 'packed weights');
-  device.run(weightsKernel, 'pack', {
+  const packed = Tensor.empty(device, shape, weight.dtype, 'packed weights');
+  device.run(weight.dtype === 'f16' ? halfWeightsKernel : weightsKernel, 'pack', {
     buffers: { weight: weight.buffer, packed4: packed.buffer },
     params: {
       ...NO_ORDER,

@@ -3,14 +3,18 @@
  * numbers it takes (`Params` of shaders/shared/conv_product.wgsl).
  */
 import rowsCode from '../../shaders/conv2d-rows.wgsl';
+import halfRowsCode from '../../shaders/conv2d-rows.wgsl?half';
 import subgroupCode from '../../shaders/conv2d-subgroup.wgsl';
 import tiledCode from '../../shaders/conv2d-tiled.wgsl';
+import halfTiledCode from '../../shaders/conv2d-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import { convShape, type ProductPlan, possible, productOverrides, tileOf } from '../gpu/tuning.ts';
 import { bindSpan, type Part } from '../tensor/parts.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { type PackedImages, packWeights, type WeightOrder } from './conv2d-packing.ts';
 import type { ConvSizes, Pair } from './conv2d-sizes.ts';
+import { matrixTile } from './matrix-kernels.ts';
 
 const KERNELS = {
   subgroup: defineKernel('conv2d-subgroup', subgroupCode),
@@ -18,29 +22,25 @@ const KERNELS = {
   rows: defineKernel('conv2d-rows', rowsCode),
 };
 
-export type ConvKernel = keyof typeof KERNELS;
-
-/** The kernel for a product with that many rows per group. */
-function chooseConv(device: Device, rows: number): ConvKernel {
-  if (device.class === 'gpu') return rows <= 8 ? 'rows' : 'tiled';
-  const shuffles = device.subgroupSize === 4 || device.subgroupSize === 8;
-  return shuffles && rows > 8 ? 'subgroup' : 'rows';
-}
-
-interface Plan {
-  overrides: Record<string, number>;
-  /** Rows and columns of the product that a workgroup computes. */
-  tile: Pair;
-}
-
-const PLANS: Record<ConvKernel, (device: Device) => Plan> = {
-  subgroup: ({ subgroupSize: LANES }) => ({ overrides: { LANES }, tile: [4 * LANES, 4 * LANES] }),
-  tiled: () => ({ overrides: {}, tile: [64, 64] }),
-  rows(device) {
-    const WORKGROUP = device.class === 'cpu' ? 8 : 64;
-    return { overrides: { WORKGROUP }, tile: [8, 4 * WORKGROUP] };
-  },
+/** For images and weights in float16, which only GPUs read (`readsHalves`). */
+const HALF_KERNELS = {
+  tiled: defineKernel('conv2d-tiled-half', halfTiledCode),
+  rows: defineKernel('conv2d-rows-half', halfRowsCode),
 };
+
+function codeOf({ kernel }: ProductPlan, { tensor }: PackedImages) {
+  return tensor.dtype === 'f16' && kernel !== 'subgroup' ? HALF_KERNELS[kernel] : KERNELS[kernel];
+}
+
+/** How a product with that many rows per group runs on this adapter. */
+function chooseConv(device: Device, rows: number): ProductPlan {
+  return possible(device.tuning.conv[convShape(rows)], device.subgroupSize);
+}
+
+/** The same on the matrix unit, for images in float16 where there is one; null else. */
+function onMatrixUnit({ tensor }: PackedImages, m: number, n: number, batch: number) {
+  return tensor.dtype === 'f16' ? matrixTile(tensor.device, 'conv2d', { m, n, batch }) : null;
+}
 
 /** The window of a pixel in packed images: runs of vec4s, at distances. */
 interface Window {
@@ -115,6 +115,17 @@ export interface Product {
   readonly step: Pair;
 }
 
+/** Are the pixels those of `out`, in their order, in whole vec4s? Then they can be stored as such. */
+function fillsPlanes({ grid, first, step, order }: Product, [, , height, width]: Shape): boolean {
+  const axes = [0, 1] as const;
+  return (
+    grid[0] === height &&
+    grid[1] === width &&
+    (grid[0] * grid[1]) % 4 === 0 &&
+    axes.every((d) => first[d] === 0 && step[d] === 1 && order.phases[d] === 1)
+  );
+}
+
 /** out[part] = packed weights · windows (+ bias), for out [N, channels, h, w]. */
 export function multiply(
   weight: Tensor,
@@ -122,25 +133,31 @@ export function multiply(
   out: Tensor,
   part: Part,
   product: Product,
-  choice?: ConvKernel,
+  choice?: ProductPlan,
 ): void {
   const { source, order, grid, stride, origin, dilation, first, step } = product;
   const { device } = out;
   const [, channels, height, width] = out.shape as [number, number, number, number];
   const { groups, phases } = order;
   const rows = order.channels * phases[0] * phases[1];
-  const kernel = choice ?? chooseConv(device, rows);
-  const { overrides, tile } = PLANS[kernel](device);
+  const plan = choice ?? chooseConv(device, rows);
+  const pixels = part.count * grid[0] * grid[1];
+  const matrix = choice ? null : onMatrixUnit(source, rows, pixels, groups);
+  const tile = matrix?.tile ?? tileOf(plan, device.subgroupSize);
+  const overrides = matrix
+    ? { ...matrix.overrides, RIGHT_BY_COLUMN: 1 }
+    : productOverrides(plan, device.subgroupSize);
   const packed = packWeights(weight, order);
-  const [x, folds] = device.fold(Math.ceil((part.count * grid[0] * grid[1]) / tile[1]));
+  const [x, folds] = device.fold(Math.ceil(pixels / tile[0]));
   const image = channels * height * width;
   const { binding, start } = bindSpan(out, part.start * image, part.count * image);
-  device.run(KERNELS[kernel], 'multiply', {
+  const quads = !matrix && plan.kernel === 'subgroup' && fillsPlanes(product, out.shape);
+  device.run(matrix?.kernel ?? codeOf(plan, source), quads ? 'multiply4' : 'multiply', {
     buffers: {
       weight4: packed.buffer,
       source4: source.tensor.buffer,
       bias: (bias ?? packed).buffer,
-      out: binding,
+      [quads ? 'out4' : 'out']: binding,
     },
     params: {
       ...NO_DY,
@@ -167,13 +184,10 @@ export function multiply(
       out_start: start,
     },
     overrides: { ...overrides, BIAS: bias ? 1 : 0 },
-    groups: [x, Math.ceil(rows / tile[0]), groups * folds],
+    groups: [x, Math.ceil(rows / tile[1]), groups * folds],
   });
   packed.dispose();
 }
-
-/** Workgroups that a weight gradient should have at least; its pixels are split for that (split-K). */
-const ENOUGH_GROUPS = { cpu: 32, gpu: 512 };
 
 /**
  * dY (pixel, output channel) · window (pixel, tap and input channel), summed over the pixels of each of several parts:
@@ -183,23 +197,27 @@ export function correlate(
   source: PackedImages,
   dy: PackedImages,
   { groups, outputs, outSize, kernel: taps, stride, dilation }: ConvSizes,
-  choice?: ConvKernel,
+  choice?: ProductPlan,
 ): Tensor {
   const { device } = source.tensor;
   const rows = outputs / groups;
-  const kernel = choice ?? chooseConv(device, rows);
-  const { overrides, tile } = PLANS[kernel](device);
+  const plan = choice ?? chooseConv(device, rows);
   const columns = 4 * source.quads * taps[0] * taps[1];
-  const tiles = [Math.ceil(columns / tile[1]), Math.ceil(rows / tile[0])] as const;
+  const matrix = choice ? null : onMatrixUnit(source, rows, columns, groups);
+  const tile = matrix?.tile ?? tileOf(plan, device.subgroupSize);
+  const overrides = matrix
+    ? { ...matrix.overrides, LEFT_BY_K: 1 }
+    : productOverrides(plan, device.subgroupSize);
+  const tiles = [Math.ceil(columns / tile[0]), Math.ceil(rows / tile[1])] as const;
   const lines = source.tensor.shape[0]! * outSize[0];
   // As many parts as keep the adapter busy and their sums within one binding.
-  const wanted = Math.ceil(ENOUGH_GROUPS[device.class] / (tiles[0] * tiles[1] * groups));
+  const wanted = Math.ceil(device.tuning.enoughGroups / (tiles[0] * tiles[1] * groups));
   const room = Math.floor(device.bindingBytes / (4 * outputs * columns));
   const split = Math.max(1, Math.min(wanted, lines, room, Math.floor(65535 / groups)));
   const lines_per_part = Math.ceil(lines / split);
   const count = Math.ceil(lines / lines_per_part);
   const parts = Tensor.empty(device, [count, outputs, columns], 'f32', 'partial sums');
-  device.run(KERNELS[kernel], 'weight_gradient', {
+  device.run(matrix?.kernel ?? codeOf(plan, source), 'weight_gradient', {
     buffers: {
       source4: source.tensor.buffer,
       dy4: dy.tensor.buffer,

@@ -1,4 +1,5 @@
 import { HistogradError } from '../errors.ts';
+import { asOperand } from '../tensor/convert.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { convolve, convolveInputGradient, convolveWeightGradient } from './conv2d-kernels.ts';
 import {
@@ -106,6 +107,8 @@ export const conv2dOp = defineOp<Conv2dOptions>({
   inputs: 'x [N, C, H, W], weight [O, C/groups, kH, kW], bias [O]?',
   output: "[N, O, H', W']",
   cost: "2·N·O·H'·W'·(C/groups)·kH·kW",
+  operands: 2,
+  reads: ['inputs'],
   shape([x, weight, bias], options) {
     const { batch, outputs, outSize } = sizesOf(x!, weight!, bias, options);
     return [batch, outputs, ...outSize];
@@ -118,10 +121,11 @@ export const conv2dOp = defineOp<Conv2dOptions>({
     const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor?];
     const sizes = sizesOf(x.shape, weight.shape, bias?.shape, options);
     const like = (t: Tensor) => Tensor.empty(t.device, t.shape, 'f32', 'conv2d gradient');
+    const dy = asOperand(grad, weight);
     const dx = needs[0] ? like(x) : null;
-    if (dx) convolveInputGradient(grad, weight, null, dx, sizes);
+    if (dx) convolveInputGradient(dy, weight, null, dx, sizes);
     const dw = needs[1] ? like(weight) : null;
-    if (dw) convolveWeightGradient(x, grad, dw, sizes);
+    if (dw) convolveWeightGradient(x, dy, dw, sizes);
     return [dx, dw, ...(bias ? [needs[2] ? channelSums(grad) : null] : [])];
   },
 });
@@ -129,7 +133,8 @@ export const conv2dOp = defineOp<Conv2dOptions>({
 /**
  * 2-D convolution (cross-correlation) as torch.nn.functional.conv2d: x [N, C, H, W], weight [O, C / groups, kH, kW],
  * bias [O] or none, to [N, O, H', W'] with H' = ⌊(H + 2 padding − dilation (kH − 1) − 1) / stride⌋ + 1.
- * Depthwise convolutions (groups = C) have kernels of their own.
+ * Depthwise convolutions (groups = C) have kernels of their own. x and weight may both be float16: sums, bias and result
+ * are float32.
  */
 export function conv2d(
   x: Tensor,

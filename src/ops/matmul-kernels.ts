@@ -2,13 +2,27 @@
  * The products themselves, outside the tape: which matmul kernel runs where, and how a product whose
  * operands exceed one binding is cut.
  */
+import partsCode from '../../shaders/matmul-parts.wgsl';
 import rowsCode from '../../shaders/matmul-rows.wgsl';
+import halfRowsCode from '../../shaders/matmul-rows.wgsl?half';
 import subgroupCode from '../../shaders/matmul-subgroup.wgsl';
 import tiledCode from '../../shaders/matmul-tiled.wgsl';
+import halfTiledCode from '../../shaders/matmul-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
+import {
+  matmulShape,
+  type ProductPlan,
+  possible,
+  productOverrides,
+  tileOf,
+} from '../gpu/tuning.ts';
+import { readsHalves, widened } from '../tensor/convert.ts';
+import { threadPlan } from '../tensor/grid.ts';
 import { bindSpan, halves, type Part, spanFits } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { fewRows, subgroupTile, turned } from './matmul-cpu.ts';
+import { matrixTile } from './matrix-kernels.ts';
 
 const KERNELS = {
   subgroup: defineKernel('matmul-subgroup', subgroupCode),
@@ -16,7 +30,13 @@ const KERNELS = {
   rows: defineKernel('matmul-rows', rowsCode),
 };
 
-export type MatmulKernel = keyof typeof KERNELS;
+/** For operands in float16. */
+const HALF_KERNELS = {
+  tiled: defineKernel('matmul-tiled-half', halfTiledCode),
+  rows: defineKernel('matmul-rows-half', halfRowsCode),
+};
+
+const PARTS = defineKernel('matmul-parts', partsCode);
 
 export interface Product {
   batch: number;
@@ -25,6 +45,8 @@ export interface Product {
   k: number;
   transposeA: boolean;
   transposeB: boolean;
+  /** The result is stored [n, m], and the bias goes along m; only the `subgroup` kernel does that. */
+  transposeC?: boolean;
   /** Adds to what the result holds, instead of overwriting it. */
   accumulate?: boolean;
 }
@@ -40,11 +62,40 @@ export interface Matrix {
   readonly batch?: number;
 }
 
-/** The kernel for a product on this adapter. */
-export function chooseMatmul(device: Device, m: number): MatmulKernel {
-  if (device.class === 'gpu') return m <= 8 ? 'rows' : 'tiled';
-  const shuffles = device.subgroupSize === 4 || device.subgroupSize === 8;
-  return shuffles && m > 8 ? 'subgroup' : 'rows';
+/** How a product runs on this adapter. */
+export function chooseMatmul(
+  device: Device,
+  size: Pick<Product, 'batch' | 'm' | 'n'>,
+): ProductPlan {
+  return possible(device.tuning.matmul[matmulShape(size)], device.subgroupSize);
+}
+
+/** Steps of K that a part of a split product has at least, and bytes that all parts may have. */
+const LEAST_STEPS = 256;
+const MOST_PART_BYTES = 2 ** 26;
+/** Parts of K begin at multiples of this. */
+const STEPS_UNIT = 32;
+
+/** Steps of K to a part: all, or so few that a product of few tiles keeps the adapter busy. */
+function stepsOfPart(
+  device: Device,
+  groups: readonly [number, number, number],
+  { batch, m, n, k }: Region,
+): number {
+  const bytes = 4 * batch.count * m.count * n.count;
+  const parts = Math.min(
+    device.tuning.enoughGroups / (groups[0] * groups[1] * groups[2]),
+    k.count / LEAST_STEPS,
+    Math.min(device.bindingBytes, MOST_PART_BYTES) / bytes,
+    device.limits.maxComputeWorkgroupsPerDimension / groups[2],
+  );
+  return STEPS_UNIT * Math.ceil(k.count / Math.max(1, Math.floor(parts)) / STEPS_UNIT);
+}
+
+/** A new tensor for the parts of a product, as a product's result. */
+function contiguous(device: Device, shape: readonly [number, number, number, number]) {
+  const tensor = Tensor.empty(device, shape, 'f32', 'parts of a product');
+  return { tensor, binding: tensor.buffer, start: 0, row: shape[3], batch: shape[2] * shape[3] };
 }
 
 type Axis = 'batch' | 'm' | 'n' | 'k';
@@ -79,27 +130,14 @@ function axisToCut(operand: Operand, region: Region): Axis | null {
   return region[operand.rows].count > 1 ? operand.rows : operand.columns;
 }
 
-interface Grid {
-  overrides: Record<string, number | boolean>;
-  /** Columns and rows of the result that a workgroup computes. */
-  tile: readonly [columns: number, rows: number];
-}
-
-const GRIDS: Record<MatmulKernel, (device: Device) => Grid> = {
-  subgroup: ({ subgroupSize: LANES }) => ({
-    overrides: { LANES },
-    tile: [4 * LANES, 4 * LANES],
-  }),
-  tiled: () => ({ overrides: {}, tile: [64, 64] }),
-  rows({ class: tuning }) {
-    const WORKGROUP = tuning === 'cpu' ? 8 : 64;
-    return { overrides: { WORKGROUP }, tile: [4 * WORKGROUP, 8] };
-  },
-};
-
-/** Do the stored rows of a span begin at multiples of 4? `along` is M or N where that runs along them. */
-function aligned({ row, batch }: Operand, start: number, along: number): boolean {
-  return [row, batch, start, along].every((n) => n % 4 === 0);
+/** Do the stored rows of a span begin at multiples of `unit`? `along` is M or N where that runs along them. */
+function aligned(
+  { row, batch }: { row: number; batch: number },
+  start: number,
+  along: number,
+  unit = 4,
+): boolean {
+  return [row, batch, start, along].every((n) => n % unit === 0);
 }
 
 /**
@@ -112,15 +150,37 @@ export function multiplyInto(
   bias: Tensor | null,
   out: Tensor | Matrix,
   product: Product,
-  choice?: MatmulKernel,
+  choice?: ProductPlan,
 ): void {
   const { transposeA, transposeB, batch, m, n, k, accumulate = false } = product;
   const left = transposeA ? operand(a, product, 'k', 'm') : operand(a, product, 'm', 'k');
   const right = transposeB ? operand(b, product, 'n', 'k') : operand(b, product, 'k', 'n');
-  const result = operand(out, product, 'm', 'n');
+  const [along, across] = product.transposeC ? (['m', 'n'] as const) : (['n', 'm'] as const);
+  const result = operand(out, product, across, along);
   const { device } = result.tensor;
-  const kernel = choice ?? chooseMatmul(device, m);
-  const { overrides, tile } = GRIDS[kernel](device);
+  const plan = choice ?? chooseMatmul(device, product);
+  const { kernel } = plan;
+  const inHalf = left.tensor.dtype === 'f16';
+  const matrix = inHalf && !choice ? matrixTile(device, 'matmul', product) : null;
+  if (inHalf && !matrix && (kernel === 'subgroup' || !readsHalves(device))) {
+    widened([left.tensor, right.tensor], ([wideA, wideB]) => {
+      const [x, y] = [
+        { ...left, tensor: wideA! },
+        { ...right, tensor: wideB! },
+      ];
+      multiplyInto(x, y, bias, out, product, choice);
+    });
+    return;
+  }
+  if (kernel === 'subgroup' && fewRows(product, device.subgroupSize)) {
+    multiplyInto(b, a, bias, out, turned(product), plan);
+    return;
+  }
+  const code = inHalf && kernel !== 'subgroup' ? HALF_KERNELS[kernel] : KERNELS[kernel];
+  const special = matrix ?? (kernel === 'subgroup' && subgroupTile(product, device.subgroupSize));
+  const tile = special ? special.tile : tileOf(plan, device.subgroupSize);
+  const overrides = special ? special.overrides : productOverrides(plan, device.subgroupSize);
+  const splitting = matrix !== null || kernel === 'tiled';
   const most = device.limits.maxComputeWorkgroupsPerDimension;
 
   const multiply = (region: Region, adding: boolean): void => {
@@ -140,17 +200,29 @@ export function multiplyInto(
     }
     const [x, y, c] = [left, right, result].map((o) => bindSpan(o.tensor, ...span(o, region)));
     const added = bias && region.k.start === 0 ? bias : null;
-    const z = added ? bindSpan(added, region.n.start, region.n.count) : y!;
-    const vectors = kernel === 'subgroup' && aligned(result, c!.start, region.n.count);
-    device.run(KERNELS[kernel], vectors ? 'multiply4' : 'multiply', {
+    const z = added ? bindSpan(added, region[along].start, region[along].count) : y!;
+    const [batches, rows, columns] = [region.batch.count, region.m.count, region.n.count];
+    const split_k = splitting ? stepsOfPart(device, groups, region) : region.k.count;
+    const splits = Math.ceil(region.k.count / split_k) || 1;
+    const into = splits > 1 ? contiguous(device, [splits, batches, rows, columns]) : null;
+    const target = into ?? { ...c!, row: result.row, batch: result.batch };
+    const byRows = !matrix && kernel !== 'rows' && !product.transposeC;
+    const vectors = byRows && aligned(target, target.start, columns);
+    const byVectors = {
+      VEC_A: aligned(left, x!.start, transposeA ? region.m.count : 0, matrix ? 8 : 4),
+      VEC_B: aligned(right, y!.start, transposeB ? 0 : region.n.count, matrix ? 8 : 4),
+    };
+    device.run(matrix?.kernel ?? code, vectors ? 'multiply4' : 'multiply', {
       buffers: {
         a: x!.binding,
         a4: x!.binding,
+        a8: x!.binding,
         b: y!.binding,
         b4: y!.binding,
+        b8: y!.binding,
         bias: z.binding,
-        c: c!.binding,
-        out4: c!.binding,
+        c: target.binding,
+        out4: target.binding,
       },
       params: {
         m: region.m.count,
@@ -162,24 +234,42 @@ export function multiplyInto(
         b_start: y!.start,
         b_row: right.row,
         b_batch: right.batch,
+        c_start: target.start,
+        c_row: target.row,
+        c_batch: target.batch,
+        bias_start: z.start,
+        accumulate: adding && !into ? 1 : 0,
+        ...(splitting && { batches, split_k }),
+      },
+      overrides: {
+        ...(matrix
+          ? { LEFT_BY_K: transposeA, RIGHT_BY_COLUMN: transposeB }
+          : { TRANS_A: transposeA, TRANS_B: transposeB }),
+        BIAS: added !== null && !into,
+        ...overrides,
+        ...((matrix || kernel !== 'rows') && byVectors),
+      },
+      groups: [groups[0], groups[1], batches * splits],
+    });
+    if (!into) return;
+    const sum = threadPlan(device, batches * rows * columns);
+    device.run(PARTS, 'add_parts', {
+      buffers: { parts: into.binding, bias: z.binding, c: c!.binding },
+      params: {
+        batches,
+        m: rows,
+        n: columns,
+        splits,
         c_start: c!.start,
         c_row: result.row,
         c_batch: result.batch,
         bias_start: z.start,
         accumulate: adding ? 1 : 0,
       },
-      overrides: {
-        TRANS_A: transposeA,
-        TRANS_B: transposeB,
-        BIAS: added !== null,
-        ...overrides,
-        ...(kernel === 'subgroup' && {
-          VEC_A: aligned(left, x!.start, transposeA ? region.m.count : 0),
-          VEC_B: aligned(right, y!.start, transposeB ? 0 : region.n.count),
-        }),
-      },
-      groups,
+      groups: sum.groups,
+      overrides: { BIAS: added !== null, ...sum.overrides },
     });
+    into.tensor.dispose();
   };
   const whole = (count: number) => ({ start: 0, count });
   multiply({ batch: whole(batch), m: whole(m), n: whole(n), k: whole(k) }, accumulate);

@@ -1,3 +1,4 @@
+import { asOperand } from '../tensor/convert.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { asRows } from './axis.ts';
 import { multiplyInto, type Product } from './matmul-kernels.ts';
@@ -42,6 +43,8 @@ export const matmulOp = defineOp<MatmulOptions>({
   inputs: 'a [B?, M, K], b [B?, K, N]',
   output: '[B?, M, N]',
   cost: '2·B·M·N·K',
+  operands: 2,
+  reads: ['inputs'],
   shape([a, b], options) {
     const { batch, m, n } = productOf(a!, b!, options);
     return a!.length === 3 ? [batch, m, n] : [m, n];
@@ -51,15 +54,16 @@ export const matmulOp = defineOp<MatmulOptions>({
   },
   gradient({ grad, inputs, options: { transposeA, transposeB }, needs }) {
     const [a, b] = inputs as [Tensor, Tensor];
+    const dc = asOperand(grad, a);
     // dA = dC op(B)ᵀ and dB = op(A)ᵀ dC; where an operand is stored transposed, so is its gradient.
     const da = () =>
       transposeA
-        ? product(b, grad, { transposeA: transposeB, transposeB: true })
-        : product(grad, b, { transposeA: false, transposeB: !transposeB });
+        ? product(b, dc, { transposeA: transposeB, transposeB: true })
+        : product(dc, b, { transposeA: false, transposeB: !transposeB });
     const db = () =>
       transposeB
-        ? product(grad, a, { transposeA: true, transposeB: transposeA })
-        : product(a, grad, { transposeA: !transposeA, transposeB: false });
+        ? product(dc, a, { transposeA: true, transposeB: transposeA })
+        : product(a, dc, { transposeA: !transposeA, transposeB: false });
     return [needs[0] ? da() : null, needs[1] ? db() : null];
   },
 });
@@ -69,6 +73,8 @@ export const linearOp = defineOp<Record<string, never>>({
   inputs: 'x [..., in], weight [out, in], bias [out]?',
   output: '[..., out]',
   cost: '2·N·in·out',
+  operands: 2,
+  reads: ['inputs'],
   shape([x, weight, bias]) {
     const fits = weight!.length === 2 && x!.length >= 1 && x!.at(-1) === weight![1];
     if (!fits || (bias && (bias.length !== 1 || bias[0] !== weight![0]))) {
@@ -86,22 +92,29 @@ export const linearOp = defineOp<Record<string, never>>({
   gradient({ grad, inputs: [x, weight, bias], needs }) {
     const { rows: m, n: k } = asRows(x!.shape);
     const n = weight!.shape[0]!;
-    const dy = grad.view([m, n]);
+    const sums = grad.view([m, n]);
+    const dy = asOperand(sums, weight!);
     const dx = needs[0] ? product(dy, weight!, { transposeA: false, transposeB: false }) : null;
     const dw = needs[1]
       ? product(dy, x!.view([m, k]), { transposeA: true, transposeB: false })
       : null;
-    const db = bias ? [needs[2] ? reduceSum(dy, 0) : null] : [];
+    const db = bias ? [needs[2] ? reduceSum(sums, 0) : null] : [];
     return [dx?.view(x!.shape) ?? null, dw, ...db];
   },
 });
 
-/** op(a) op(b) for matrices [M, K] · [K, N], or batches [B, M, K] · [B, K, N]; options say which is stored transposed. */
+/**
+ * op(a) op(b) for matrices [M, K] · [K, N], or batches [B, M, K] · [B, K, N]; options say which is stored transposed.
+ * Operands may both be float16: sums and result are float32.
+ */
 export function matmul(a: Tensor, b: Tensor, options: Partial<MatmulOptions> = {}): Tensor {
   return matmulOp.apply([a, b], { transposeA: false, transposeB: false, ...options });
 }
 
-/** x Wᵀ + b: x [..., in], weight [out, in], bias [out] or none, to [..., out]. */
+/**
+ * x Wᵀ + b: x [..., in], weight [out, in], bias [out] or none, to [..., out]. x and weight may both be float16: sums, bias
+ * and result are float32.
+ */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
   return linearOp.apply(bias ? [x, weight, bias] : [x, weight], {});
 }

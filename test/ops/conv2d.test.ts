@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { ProductPlan } from '../../src/gpu/tuning.ts';
 import { type Conv2dOptions, type ConvOptions, conv2d, conv2dOp } from '../../src/ops/conv2d.ts';
 import {
   convolve,
   convolveInputGradient,
   convolveWeightGradient,
 } from '../../src/ops/conv2d-kernels.ts';
-import type { ConvKernel } from '../../src/ops/conv2d-product.ts';
 import type { ConvSizes } from '../../src/ops/conv2d-sizes.ts';
 import { type Shape, sizeOf, Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
@@ -49,11 +49,15 @@ proveOp({
     fuzz([1, 2, 3, 5], [9, 2, 1, 1], { stride: [1, 2], padding: [3, 4] }), // some windows hold no pixel
     fuzz([2, 3, 6, 7], [9, 3, 2, 4], { padding: 'same', dilation: [1, 2] }),
     fuzz([1, 67, 5, 5], [70, 67, 3, 3], { padding: [1, 1] }),
+    // Planes of whole vec4s: the results are stored by fours, and their images begin anywhere in a tile.
+    fuzz([3, 18, 6, 6], [22, 9, 3, 3], { groups: 2, padding: [1, 1] }),
+    fuzz([5, 9, 2, 2], [10, 9, 1, 1]),
     fuzz([0, 3, 5, 5], [9, 3, 3, 3]),
     fuzz([0, 3, 5, 5], [3, 1, 3, 3], { groups: 3 }),
   ],
   // One image at a time, of odd lengths.
   splits: [
+    fuzz([5, 5, 4, 7], [12, 5, 3, 3], { padding: [1, 1] }, true),
     fuzz([5, 3, 11, 13], [9, 3, 3, 3], { padding: [1, 1], stride: [2, 2] }, true),
     fuzz([4, 10, 5, 7], [10, 5, 3, 3], { padding: [1, 1], groups: 2 }),
     fuzz([7, 3, 11, 13], [6, 1, 3, 3], { padding: [1, 1], groups: 3 }, true),
@@ -63,7 +67,12 @@ proveOp({
 
 describe('the convolution kernels', () => {
   // 'rows' is for adapters without subgroups of one size; 'tiled' must do for few rows as well.
-  it.each<ConvKernel>(['rows', 'tiled'])('give the same as the usual ones: %s', async (choice) => {
+  it.each<ProductPlan>([
+    { kernel: 'rows', workgroup: 8 },
+    { kernel: 'tiled', threads: [16, 8], blocks: [1, 2], slice: 16 },
+    { kernel: 'tiled', threads: [8, 4], blocks: [2, 1], slice: 32 },
+    { kernel: 'tiled', threads: [4, 8], blocks: [2, 2], slice: 8 },
+  ])('give the same as the usual ones: %j', async (choice) => {
     const device = await testDevice();
     const sizes: ConvSizes = {
       batch: 2,
@@ -88,7 +97,7 @@ describe('the convolution kernels', () => {
     const weight = draw(26, 5, 3, 3);
     const bias = draw(26);
     const dy = draw(2, 26, 5, 4);
-    const compute = async (kernel?: ConvKernel) => {
+    const compute = async (kernel?: ProductPlan) => {
       const [y, dx, dw] = [dy, x, weight].map(({ shape }) => Tensor.empty(device, shape));
       convolve(x, weight, bias, y!, sizes, kernel);
       convolveInputGradient(dy, weight, null, dx!, sizes, kernel);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { ProductPlan, RegisterTile } from '../../src/gpu/tuning.ts';
 import { linear, linearOp, matmul, matmulOp } from '../../src/ops/matmul.ts';
-import { chooseMatmul, type MatmulKernel, multiplyInto } from '../../src/ops/matmul-kernels.ts';
+import { chooseMatmul, multiplyInto } from '../../src/ops/matmul-kernels.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
@@ -170,8 +171,25 @@ proveOp({
   },
 });
 
+const tile = (
+  threads: RegisterTile['threads'],
+  blocks: RegisterTile['blocks'],
+  slice: number,
+): [string, ProductPlan] => [
+  `tiled ${threads} threads of ${blocks} blocks, slices of ${slice}`,
+  { kernel: 'tiled', threads, blocks, slice },
+];
+
 /** Each kernel on the sizes around its tiles, whichever one the adapter would choose. */
-describe.each<MatmulKernel>(['subgroup', 'tiled', 'rows'])('the %s kernel', (kernel) => {
+describe.each<[string, ProductPlan]>([
+  ['subgroup', { kernel: 'subgroup' }],
+  ['rows', { kernel: 'rows', workgroup: 8 }],
+  // Every form of thread_place, of blocks, and of turn, in shaders/shared/register_tile.wgsl.
+  tile([16, 8], [1, 2], 16),
+  tile([8, 4], [2, 2], 8),
+  tile([4, 16], [1, 1], 32),
+  tile([32, 2], [2, 1], 4),
+])('the %s kernel', (_, plan) => {
   const SIZES: readonly Sizes[] = [
     { batch: 1, m: 1, n: 1, k: 1 },
     { batch: 1, m: 33, n: 65, k: 17 },
@@ -179,34 +197,43 @@ describe.each<MatmulKernel>(['subgroup', 'tiled', 'rows'])('the %s kernel', (ker
     { batch: 3, m: 64, n: 36, k: 12 },
     { batch: 2, m: 68, n: 67, k: 15 },
     { batch: 1, m: 9, n: 132, k: 4 },
+    // Around the narrow tile of the subgroup kernel, as columns and (turned) as rows.
+    { batch: 1, m: 16, n: 17, k: 21 },
+    { batch: 1, m: 37, n: 16, k: 10 },
+    { batch: 3, m: 5, n: 44, k: 9 },
   ];
 
-  it.each(STORED)('multiplies when stored %j', async (stored) => {
-    const device = await testDevice();
-    if (kernel === 'subgroup' && device.subgroupSize !== 4 && device.subgroupSize !== 8) {
-      // It is for CPU rasterisers: nothing else chooses it.
-      expect(chooseMatmul(device, 1000)).not.toBe('subgroup');
-      return;
-    }
-    const random = new Random(3);
-    const draw = (shape: number[]) => nd(shape, () => Math.fround(random.normal()));
-    for (const sizes of SIZES) {
-      const shapes = shapesOf(sizes, stored);
-      const [a, b, bias] = [draw(shapes.a), draw(shapes.b), draw([sizes.n])];
-      const out = Tensor.empty(device, [sizes.batch, sizes.m, sizes.n]);
-      const [x, y, z] = [a, b, bias].map(({ shape, data }) =>
-        Tensor.from(device, Float32Array.from(data), shape),
-      );
-      // With a bias where `linear` has one too, so that no further pipelines are compiled.
-      const biased = stored.transposeB && !stored.transposeA;
-      multiplyInto(x!, y!, biased ? z! : null, out, { ...sizes, ...stored }, kernel);
-      const expected = product(a, b, biased ? bias : undefined, sizes, stored);
-      const allowance = { relative: 1e-5, floor: 1e-6 };
-      const problem = difference(await out.floats(), expected.data, allowance);
-      expect(problem, JSON.stringify(sizes)).toBeNull();
-      for (const tensor of [x!, y!, z!, out]) tensor.dispose();
-    }
-  });
+  // Of the other tiles, each operand along K and across it: each tile compiles anew.
+  const others = plan.kernel === 'tiled' && plan.slice !== 16;
+  it.each(others ? [STORED[0]!, STORED[3]!] : STORED)(
+    'multiplies when stored %j',
+    async (stored) => {
+      const device = await testDevice();
+      if (plan.kernel === 'subgroup' && device.subgroupSize !== 4 && device.subgroupSize !== 8) {
+        // It is for CPU rasterisers: nothing else chooses it.
+        expect(chooseMatmul(device, { batch: 1, m: 1000, n: 1000 }).kernel).not.toBe('subgroup');
+        return;
+      }
+      const random = new Random(3);
+      const draw = (shape: number[]) => nd(shape, () => Math.fround(random.normal()));
+      for (const sizes of SIZES) {
+        const shapes = shapesOf(sizes, stored);
+        const [a, b, bias] = [draw(shapes.a), draw(shapes.b), draw([sizes.n])];
+        const out = Tensor.empty(device, [sizes.batch, sizes.m, sizes.n]);
+        const [x, y, z] = [a, b, bias].map(({ shape, data }) =>
+          Tensor.from(device, Float32Array.from(data), shape),
+        );
+        // With a bias where `linear` has one too, so that no further pipelines are compiled.
+        const biased = stored.transposeB && !stored.transposeA;
+        multiplyInto(x!, y!, biased ? z! : null, out, { ...sizes, ...stored }, plan);
+        const expected = product(a, b, biased ? bias : undefined, sizes, stored);
+        const allowance = { relative: 1e-5, floor: 1e-6 };
+        const problem = difference(await out.floats(), expected.data, allowance);
+        expect(problem, JSON.stringify(sizes)).toBeNull();
+        for (const tensor of [x!, y!, z!, out]) tensor.dispose();
+      }
+    },
+  );
 });
 
 describe.each(TUNINGS)('multiplyInto, $tuning', ({ open, tight }) => {
@@ -243,10 +270,81 @@ describe.each(TUNINGS)('multiplyInto, $tuning', ({ open, tight }) => {
   });
 });
 
+describe.each(TUNINGS)('multiplyInto, $tuning', ({ open }) => {
+  it.each([
+    { m: 18, n: 19, k: 7 },
+    { m: 3, n: 21, k: 5 },
+    { m: 21, n: 3, k: 7 },
+  ])('reads nothing around its operands (%j)', async ({ m, n, k }) => {
+    const device = await open();
+    // Each operand lies in a frame of NaN, whichever way it is stored.
+    const framed = (rows: number, columns: number, value: (r: number, c: number) => number) => {
+      const wide = columns + 5;
+      const data = new Float32Array((rows + 2) * wide).fill(Number.NaN);
+      for (let r = 0; r < rows; r++) {
+        for (let c = 0; c < columns; c++) data[(r + 1) * wide + c + 4] = value(r, c);
+      }
+      const tensor = Tensor.from(device, data, [rows + 2, wide]);
+      return { tensor, start: wide + 4, row: wide };
+    };
+    const left = (r: number, l: number) => ((r * 5 + l * 3) % 7) - 3;
+    const right = (l: number, c: number) => ((l * 2 + c * 5) % 9) - 4;
+    const expected = new Float32Array(m * n);
+    for (let r = 0; r < m; r++) {
+      for (let c = 0; c < n; c++) {
+        for (let l = 0; l < k; l++) expected[r * n + c]! += left(r, l) * right(l, c);
+      }
+    }
+    for (const stored of STORED) {
+      const a = stored.transposeA ? framed(k, m, (l, r) => left(r, l)) : framed(m, k, left);
+      const b = stored.transposeB ? framed(n, k, (c, l) => right(l, c)) : framed(k, n, right);
+      const out = Tensor.empty(device, [m, n]);
+      multiplyInto(a, b, null, out, { batch: 1, m, n, k, ...stored });
+      expect(await out.floats(), JSON.stringify(stored)).toEqual(expected);
+    }
+  });
+});
+
+describe('a product of few tiles', () => {
+  // On a GPU: 2 tiles, so that K is split into parts of 256 steps or a few more, the last one shorter.
+  it.each([
+    ['a bias', { m: 16, n: 130, k: 1111 }, true],
+    ['a sum', { m: 3, n: 132, k: 600 }, false],
+    ['neither', { m: 40, n: 5, k: 520 }, null],
+  ])('is split along K, and its parts added with %s', async (_, size, biased) => {
+    const device = await testDevice('gpu');
+    const sizes = { batch: 2, ...size };
+    const { batch, m, n, k } = sizes;
+    const random = new Random(5);
+    // Small integers: the parts add up exactly.
+    const draw = (...shape: number[]) => nd(shape, () => random.integer(9) - 4);
+    const [a, b, bias, before] = [draw(batch, m, k), draw(batch, k, n), draw(n), draw(batch, m, n)];
+    const [x, y, z, out] = [a, b, bias, before].map(({ shape, data }) =>
+      Tensor.from(device, Float32Array.from(data), shape),
+    );
+    const { dispatches } = device.counts;
+    const { live } = device.memory;
+    const accumulate = biased === false;
+    multiplyInto(x!, y!, biased ? z! : null, out!, { ...sizes, ...plain, accumulate });
+    expect(device.counts.dispatches - dispatches).toBe(2);
+    expect(device.memory.live).toBe(live);
+    const { data } = product(a, b, biased ? bias : undefined, sizes, plain);
+    const expected = accumulate ? data.map((v, i) => v + before.data[i]!) : data;
+    expect(await out!.floats()).toEqual(Float32Array.from(expected));
+  });
+});
+
 describe('chooseMatmul', () => {
-  it('takes the tiles on a GPU, and few rows on their own', async () => {
-    const gpu = await testDevice('gpu');
-    expect([chooseMatmul(gpu, 8), chooseMatmul(gpu, 9)]).toEqual(['rows', 'tiled']);
+  it('goes by the shape', async () => {
+    const gpu = await testDevice('nvidia');
+    const { fewRows, fewColumns, skinny, small, large } = gpu.tuning.matmul;
+    const chosen = (batch: number, m: number, n: number) => chooseMatmul(gpu, { batch, m, n });
+    expect(chosen(1, 8, 9000)).toBe(fewRows);
+    expect(chosen(1, 9000, 16)).toBe(fewColumns);
+    expect(chosen(1, 32, 9000)).toBe(skinny);
+    expect(chosen(1, 1024, 1024)).toBe(small);
+    expect(chosen(8, 1024, 1024)).toBe(large);
+    expect(large).not.toEqual(small);
   });
 });
 
