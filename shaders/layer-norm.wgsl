@@ -5,7 +5,7 @@
 //
 // Layout       x, dy, out, dyh: [rows, n] contiguous float32; weight, bias: [n].
 // Grid         rows of threads, see shared/row_reduce.wgsl. forward4, backward4: the same by vec4s, for n a multiple
-//              of 4; for CPU rasterisers, where a scalar load costs nearly what a vec4 does.
+//              of 4; for CPU rasterisers, where a scalar load costs nearly what a vec4 does (wider rows: layer-norm-subgroup.wgsl).
 // Precision    two passes for mean and variance, on the differences from the row's first element: these are exact
 //              in a nearly constant row, where the mean alone would be off by much of a deviation. Both are
 //              computed again in backward instead of stored.

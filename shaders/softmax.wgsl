@@ -4,7 +4,8 @@
 //
 // Layout       x, y, dy, out: [rows, n] contiguous float32; for columns [outer, n, inner].
 // Grid         rows of threads, see shared/row_reduce.wgsl; forward4, backward4: the same by vec4s, for n a multiple of
-//              4, on CPU rasterisers. Columns: COLUMNS neighbours by LANES threads each, the
+//              4, on CPU rasterisers; there forward reads a row twice, not three times: one pass finds the maximum and, relative
+//              to the maximum so far, the sum (Milakov & Gimelshein 2018). Columns: COLUMNS neighbours by LANES threads each, the
 //              threads of one column COLUMNS apart, so that neighbouring threads read neighbouring elements.
 // Host         COLUMN_THREADS = COLUMNS * LANES, LANES a power of two.
 // Precision    the maximum is subtracted first: no overflow for any finite input.
@@ -86,10 +87,17 @@ fn forward4(at: Invocation) {
   let begin = min(index, params.rows - 1u) * quads;
   let lane = row_lane(at);
   var most4 = vec4<f32>(-3.4028234e38f);
-  for (var j = lane; j < quads; j += THREADS_PER_ROW) { most4 = nan_max4(most4, x4[begin + j]); }
-  let most = row_max(nan_max(nan_max(most4.x, most4.y), nan_max(most4.z, most4.w)), at.thread);
   var total4 = vec4<f32>(0.0);
-  for (var j = lane; j < quads; j += THREADS_PER_ROW) { total4 += exp(x4[begin + j] - most); }
+  for (var j = lane; j < quads; j += THREADS_PER_ROW) {
+    let v = x4[begin + j];
+    let now = nan_max4(most4, v);
+    // Of exp(old - new maximum) and exp(element - new maximum), one is always 1.
+    let factor = exp(min(v, most4) - now);
+    total4 = select(total4 + factor, fma(total4, factor, vec4<f32>(1.0)), v > most4);
+    most4 = now;
+  }
+  let most = row_max(nan_max(nan_max(most4.x, most4.y), nan_max(most4.z, most4.w)), at.thread);
+  total4 *= exp(most4 - most);
   let total = row_sum((total4.x + total4.y) + (total4.z + total4.w), at.thread);
   if (index >= params.rows) { return; }
   let log_total = log(total);

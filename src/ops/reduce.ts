@@ -1,7 +1,8 @@
 import code from '../../shaders/reduce.wgsl';
+import subgroupCode from '../../shaders/reduce-subgroup.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { byQuads, copyPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
+import { byQuads, copyPlan, rowPlan, subgroupLanes, threadPlan } from '../tensor/grid.ts';
 import { bindSpan, cut, longestSpan, spanFits } from '../tensor/parts.ts';
 import { type Shape, sizeOf, Tensor } from '../tensor/tensor.ts';
 import { aroundAxis } from './axis.ts';
@@ -9,6 +10,7 @@ import { defineOp, formatShape, shapeError } from './op.ts';
 import { spreadAxis } from './strided-copy.ts';
 
 const kernel = defineKernel('reduce', code);
+const subgroupKernel = defineKernel('reduce-subgroup', subgroupCode);
 
 export interface ReduceOptions {
   /** The axis to reduce (negative counts from the end); null for all of them. */
@@ -21,6 +23,9 @@ const LONGEST_RUN = 512;
 const CHUNK = 128;
 /** Where a thread takes rows four by four: as long in instructions. */
 const QUAD_RUN = 1024;
+/** Lanes share runs from here on (reduce-subgroup.wgsl; a workgroup for less costs more than it saves), and each adds up so many. */
+const SHARED_RUN = 2048;
+const LANE_RUN = 1024;
 
 /** A tensor seen as [outer, n, inner] around the reduced axis. */
 function split(name: string, shape: Shape, axis: number | null): [number, number, number] {
@@ -97,7 +102,10 @@ function pieces(x: Tensor, [outer, n, inner]: Around3, chunk: number, out: Tenso
 function runLength(device: Device, n: number, inner: number): number {
   const slices = Math.floor(longestSpan(device) / inner);
   if (slices < 2) return n;
-  if (inner === 1 && byQuads(device, n) && slices >= QUAD_RUN) return Math.min(n, QUAD_RUN);
+  if (inner === 1 && byQuads(device, n)) {
+    const run = Math.max(QUAD_RUN, LANE_RUN * subgroupLanes(device));
+    if (slices >= run) return Math.min(n, run);
+  }
   return Math.min(n > LONGEST_RUN ? CHUNK : n, slices);
 }
 
@@ -128,6 +136,24 @@ function reduceInto(
       const fours =
         inner === 1 ? [length, chunk, source.start] : [columns, source.start, result.start];
       const quads = MODES[MODE] !== 'count' && fours.every((count) => byQuads(device, count));
+      const lanes = inner === 1 && quads && chunk >= SHARED_RUN ? subgroupLanes(device) : 0;
+      const runs = {
+        n: length,
+        chunk,
+        chunks: piece.chunks,
+        scale: last && piece.ends ? scale : 1,
+        x_start: source.start,
+        out_start: result.start,
+      };
+      if (lanes > 0) {
+        device.run(subgroupKernel, 'rows', {
+          buffers: { x4: source.binding, out: result.binding },
+          params: { ...runs, runs: tasks },
+          overrides: { LANES: lanes, MODE },
+          groups: tasks,
+        });
+        continue;
+      }
       const { groups, overrides } =
         inner === 1 ? rowPlan(device, tasks, chunk) : threadPlan(device, quads ? tasks / 4 : tasks);
       const [x4, out4] = [source.binding, result.binding];
@@ -135,16 +161,11 @@ function reduceInto(
       device.run(kernel, quads ? fast : plain, {
         buffers: { x: x4, x4, y: most.binding, out: out4, out4 },
         params: {
+          ...runs,
           outer: rows,
-          n: length,
           inner: columns,
-          chunk,
-          chunks: piece.chunks,
-          scale: last && piece.ends ? scale : 1,
           more: piece.more ? 1 : 0,
-          x_start: source.start,
           y_start: most.start,
-          out_start: result.start,
         },
         overrides: { ...overrides, MODE },
         groups,

@@ -42,7 +42,33 @@ proveOp({
     }),
 });
 
+/** Rows at which sums of squares, or a mean alone, would lose their digits: [first element, the others around]. */
+const HARD = {
+  'a large mean': [1e4, 1e4],
+  'an outlier in front': [1e4, 0],
+  'a low start': [-50, 300],
+};
+
 describe.each(TUNINGS)('layer-norm, $tuning', ({ open }) => {
+  it.each(Object.entries(HARD))('is exact for rows with %s', async (_, [first, level]) => {
+    const device = await open();
+    for (const n of [64, 131, 132, 1024]) {
+      const row = Float32Array.from({ length: n }, (_, j) => level! + 0.03 * Math.sin(j * j));
+      row[0] = first!;
+      const [one, zero] = [
+        Tensor.from(device, new Float32Array(n).fill(1)),
+        Tensor.zeros(device, [n]),
+      ];
+      const found = await layerNorm(Tensor.from(device, row, [1, n]), one, zero, 1e-12).floats();
+      const mean = row.reduce((sum, v) => sum + v, 0) / n;
+      const deviation = Math.sqrt(row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / n);
+      const wanted = Float64Array.from(row, (v) => (v - mean) / deviation);
+      const largest = wanted.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+      const worst = found.reduce((most, v, j) => Math.max(most, Math.abs(v - wanted[j]!)), 0);
+      expect(worst / largest).toBeLessThan(5e-6);
+    }
+  });
+
   it('keeps a NaN within its row', async () => {
     const device = await open();
     const [one, zero] = [Tensor.from(device, [1, 1]), Tensor.zeros(device, [2])];
