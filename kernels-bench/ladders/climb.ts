@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Device, type DeviceOptions } from '../../src/gpu/device.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { type Contestant, type Effort, race } from '../measure.ts';
-import { parseResult, timing } from '../run.ts';
+import { ceilingsSchema, parseResult, timing } from '../run.ts';
 import type { Climb, Ladder } from './ladder.ts';
 
 const ladderRun = z.object({
@@ -12,7 +12,7 @@ const ladderRun = z.object({
   name: z.string(),
   flops: z.number(),
   bytes: z.number(),
-  ceilings: z.object({ flops: z.number(), bandwidth: z.number() }),
+  ceilings: ceilingsSchema,
   /** From the plain version up to what the product runs. */
   rungs: z.array(z.object({ name: z.string(), changed: z.string(), timing })),
 });

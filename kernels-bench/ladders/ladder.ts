@@ -8,7 +8,7 @@ import type { Device } from '../../src/gpu/device.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Cost } from '../bench.ts';
 
-export interface Rung {
+interface Rung {
   readonly name: string;
   /** What it does otherwise than the rung below, and why that should gain; one sentence. */
   readonly changed: string;
