@@ -1,3 +1,4 @@
+import { HistogradError } from '../errors.ts';
 import { keep } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
@@ -6,8 +7,15 @@ export class Parameter extends Tensor {
   #grad: Tensor | null = null;
   #frozen = false;
 
-  /** Takes over `value`, which must not be used afterwards. */
+  /** Takes over `value`, which must not be used afterwards. What is trained is float32; `cast` gives float16 of it. */
   static of(value: Tensor): Parameter {
+    if (value.dtype === 'f16') {
+      throw new HistogradError(
+        'dtype',
+        `Parameter.of: expected a float32 tensor, found f16 of shape [${value.shape.join(', ')}].`,
+        'Train in float32 (small steps would be lost in float16), and multiply in float16 with autocast().',
+      );
+    }
     const parameter = new Parameter(value.device, value.shape, value.dtype, value.share());
     value.dispose();
     return keep(parameter);

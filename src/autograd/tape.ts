@@ -3,7 +3,8 @@
  *
  * Each operation that touches something trained leaves a node: its inputs, and a function from the
  * gradient of its output to the gradients of its inputs. `backward` visits the nodes newest first,
- * which is a topological order, because an output is always younger than its inputs.
+ * which is a topological order, because an output is always younger than its inputs. Gradients are float32, those of
+ * float16 tensors too: they are sums of many terms of any size.
  */
 import { HistogradError } from '../errors.ts';
 import { accumulate } from '../tensor/accumulate.ts';
@@ -23,6 +24,8 @@ interface Node {
 }
 
 const nodes = new WeakMap<Tensor, Node>();
+/** What gradients will read. */
+const kept = new WeakSet<Tensor>();
 /** Outputs whose node `backward` has used up. */
 const spent = new WeakSet<Tensor>();
 let nodeCount = 0;
@@ -44,21 +47,40 @@ export function noGrad<T>(body: () => T): T {
   }
 }
 
+/** Is there a node for this tensor that `backward` has not used up yet? */
+export function onTape(tensor: Tensor): boolean {
+  return nodes.has(tensor);
+}
+
 /** Does an operation on these inputs leave a node now? */
 export function records(inputs: readonly Tensor[]): boolean {
   return paused === 0 && inputs.some(requiresGrad);
 }
 
-/** Leaves a node on the tape, if any input requires a gradient. */
+/**
+ * Leaves a node on the tape, if any input requires a gradient.
+ *
+ * @param reads the tensors that `gradient` will read
+ */
 export function record(
   op: string,
   output: Tensor,
   inputs: readonly Tensor[],
   gradient: Gradient,
+  reads: readonly Tensor[],
 ): void {
   if (!records(inputs)) return;
+  for (const tensor of reads) kept.add(tensor);
   const versions = [...inputs, output].map((tensor) => tensor.version);
   nodes.set(output, { index: nodeCount++, op, inputs, versions, gradient });
+}
+
+/**
+ * Runs `body`, a part of a forward pass, and frees what neither its result nor a gradient needs: activations that were
+ * only on the way to others, and outside of training all of them.
+ */
+export function trimmed<T>(body: () => T): T {
+  return scope(body, (_, tensor) => !kept.has(tensor));
 }
 
 /** Adds the gradient of `loss`, a tensor of one element, to `grad` of every parameter it was computed from. */
@@ -82,12 +104,12 @@ export function backwardFrom(result: Tensor, seed: Tensor): void {
       'Give one gradient for every element of the result.',
     );
   }
-  if (seed.device !== result.device || seed.dtype !== result.dtype) {
+  if (seed.device !== result.device || seed.dtype !== 'f32') {
     const what = seed.device === result.device ? seed.dtype : `${seed.dtype} on another device`;
     throw new HistogradError(
       seed.device === result.device ? 'dtype' : 'device-mismatch',
-      `backwardFrom: expected a seed of ${result.dtype} on the device of the result, found ${what}.`,
-      'Create the seed like the result.',
+      `backwardFrom: expected a seed of f32 on the device of the result, found ${what}.`,
+      'Create a float32 seed where the result is.',
     );
   }
   if (!requiresGrad(result)) {

@@ -96,13 +96,7 @@ async function loadBatch<Slide extends StreamedBag>(
 
   for (const [b, { index, slide, rows }] of bags.entries()) {
     const bag = await options.read(slide);
-    if (bag.rows !== slide.rows || bag.width !== width) {
-      throw new HistogradError(
-        'features-changed',
-        `${slide.path} has shape [${bag.rows}, ${bag.width}]; [${slide.rows}, ${width}] was expected from its header.`,
-        'Do not change feature files during a run; start again.',
-      );
-    }
+    requireSameShape({ path: slide.path, rows: slide.rows, width }, bag);
     const start = offsets[b]! * width;
     if (rows === bag.rows) {
       features.set(bag.features, start);
@@ -115,6 +109,19 @@ async function loadBatch<Slide extends StreamedBag>(
     }
   }
   return { indices: [...indices], features, offsets };
+}
+
+/** Throws `features-changed` where a bag has not the shape that its header had. */
+export function requireSameShape(
+  { path, rows, width }: Pick<StreamedBag, 'path' | 'rows' | 'width'>,
+  found: { readonly rows: number; readonly width: number },
+): void {
+  if (found.rows === rows && found.width === width) return;
+  throw new HistogradError(
+    'features-changed',
+    `${path} has shape [${found.rows}, ${found.width}]; [${rows}, ${width}] was expected from its header.`,
+    'Do not change feature files during a run; start again.',
+  );
 }
 
 function isPositive(value: number): boolean {

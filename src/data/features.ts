@@ -197,7 +197,8 @@ function toPatchFeatures(
   return coords ? { features, rows, width, coords } : { features, rows, width };
 }
 
-function checkCoords(
+/** Coordinates that belong to `rows` patches; throws `bad-coords` otherwise. */
+export function checkCoords(
   { shape, data }: NumberArray,
   rows: number,
   name: string,
@@ -214,12 +215,13 @@ function checkCoords(
   );
 }
 
-function checkFinite(values: Float32Array, width: number, name: string): void {
+/** Throws `non-finite-feature` for the first value that is not finite; `firstRow` is the place of the values in their file. */
+export function checkFinite(values: Float32Array, width: number, name: string, firstRow = 0): void {
   const at = values.findIndex((value) => !Number.isFinite(value));
   if (at < 0) return;
   throw new HistogradError(
     'non-finite-feature',
-    `${name}: the feature in row ${Math.floor(at / width)}, column ${at % width} (counted from 0) is ${values[at]}, not a finite float32.`,
+    `${name}: the feature in row ${firstRow + Math.floor(at / width)}, column ${at % width} (counted from 0) is ${values[at]}, not a finite float32.`,
     'Extract the slide again, or remove the patch; training on it would spoil every weight.',
   );
 }

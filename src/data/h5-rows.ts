@@ -4,7 +4,7 @@
  */
 import type { Dataset, Entity, File as H5File, ready } from 'h5wasm';
 import { HistogradError } from '../errors.ts';
-import { float16ToFloat32 } from './half.ts';
+import { float16ToFloat32 } from '../half.ts';
 
 /** h5wasm's compiled library. */
 export type H5Library = Awaited<typeof ready>;
@@ -118,23 +118,26 @@ export function readRows(
   }
 }
 
-/** All values, block of rows by block of rows; `first` is the first value's place in row-major order. */
+/** All values, or those of the rows from `start` to before `end`, block of rows by block of rows; `first` is the first value's place in row-major order. */
 export function readBlocks(
   library: H5Library,
   source: Dataset,
   decode: Decoder,
   problem: H5Problem,
   visit: (values: ArrayLike<number>, first: number) => void,
+  start = 0,
+  end = Number.POSITIVE_INFINITY,
 ): void {
   const { shape, size, chunks } = source.metadata;
-  const [rows = 1, ...rest] = shape ?? [];
+  const [all = 1, ...rest] = shape ?? [];
+  const rows = Math.min(all, end);
   const rowValues = rest.reduce((product, n) => product * n, 1);
   if (shape === null || rows * rowValues === 0) return;
   // A whole number of chunks: no chunk is uncompressed twice.
   const chunkRows = chunks?.[0] ?? 1;
   const blockChunks = Math.ceil(BLOCK_BYTES / (rowValues * size * chunkRows));
   const blockRows = Math.min(rows, blockChunks * chunkRows);
-  for (let row = 0; row < rows; row += blockRows) {
+  for (let row = start; row < rows; row += blockRows) {
     const count = Math.min(blockRows, rows - row);
     readRows(library, source, row, count, problem, (pointer, bytes) =>
       // A copy: the heap may move, and its bytes are not aligned for us.

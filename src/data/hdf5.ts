@@ -62,6 +62,30 @@ export function readH5Array(
   { name: path, shape, dataset }: NamedDataset,
   name: string,
 ): H5Array {
+  const length = shape.reduce((product, n) => product * n, 1);
+  const { decode, problem } = reading(path, dataset, name);
+  const data = allocate(length, name, path);
+  readBlocks(library, dataset, decode, problem, (values, first) => data.set(values, first));
+  return { shape: [...shape], data };
+}
+
+/** The rows from `start` to before `end` of a dataset [N, d]; errors as `readH5Array`. */
+export function readH5Rows(
+  library: H5Library,
+  { name: path, shape, dataset }: NamedDataset,
+  { start, end }: { readonly start: number; readonly end: number },
+  name: string,
+): Float32Array<ArrayBuffer> {
+  const width = shape[1] ?? 1;
+  const { decode, problem } = reading(path, dataset, name);
+  const data = allocate((end - start) * width, name, path);
+  const put = (values: ArrayLike<number>, first: number) => data.set(values, first - start * width);
+  readBlocks(library, dataset, decode, problem, put, start, end);
+  return data;
+}
+
+/** How to read a dataset; throws where it holds no numbers. */
+function reading(path: string, dataset: Dataset, name: string) {
   const decode = numberDecoder(dataset);
   if (decode === undefined) {
     throw new HistogradError(
@@ -70,11 +94,7 @@ export function readH5Array(
       'Name a dataset of float or integer values with --dataset.',
     );
   }
-  const length = shape.reduce((product, n) => product * n, 1);
-  const data = allocate(length, name, path);
-  const problem = (text: string) => badHdf5(name, `dataset ${path}: ${text}`);
-  readBlocks(library, dataset, decode, problem, (values, first) => data.set(values, first));
-  return { shape: [...shape], data };
+  return { decode, problem: (text: string) => badHdf5(name, `dataset ${path}: ${text}`) };
 }
 
 /** A text attribute of the file itself; undefined when there is none. Throws `bad-hdf5` when it is damaged. */

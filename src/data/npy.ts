@@ -5,7 +5,7 @@
  * (npyjs 1.2) takes a cut-off file for a shorter array, ignores byte order and leaves Fortran order to the caller.
  */
 import { HistogradError } from '../errors.ts';
-import { float16ToFloat32 } from './half.ts';
+import { float16ToFloat32 } from '../half.ts';
 
 type NpyData =
   | Float32Array<ArrayBuffer>

@@ -6,7 +6,7 @@
  */
 import { HistogradError } from '../errors.ts';
 import { aligned } from './aligned.ts';
-import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../half.ts';
 import {
   isCount,
   LENGTH_BYTES,

@@ -3,11 +3,12 @@
  * it and its gradient. `defineOp` checks the inputs, allocates the output, records the tape node
  * and enters the operation into the registry from which the tests are generated.
  */
+import { asOperands } from '../autograd/autocast.ts';
 import { record, records, requiresGrad } from '../autograd/tape.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import { scope } from '../tensor/scope.ts';
-import { type Shape, Tensor } from '../tensor/tensor.ts';
+import { type DType, type Shape, Tensor } from '../tensor/tensor.ts';
 
 /** What docs/ops.md says of an operation. */
 export interface OpDescription {
@@ -17,15 +18,21 @@ export interface OpDescription {
   readonly output: string;
   /** Floating-point operations of the forward pass, in the letters of the shapes. */
   readonly cost: string;
+  /** The first so many inputs are multiplied: all of them may be float16, and `autocast` makes them so (0). */
+  readonly operands?: number;
 }
 
 export interface OpDefinition<Options> extends OpDescription {
   readonly name: string;
   /** The output's shape; throws (`shapeError`) when the inputs do not fit. */
   shape(inputs: readonly Shape[], options: Options): Shape;
+  /** For operations that take float32 and float16 alike, the output's dtype; without it inputs and output are float32. */
+  dtype?(options: Options): DType;
   /** Writes all of `output`. May return tensors that the gradient needs again (`saved`); others it made are freed. */
   // biome-ignore lint/suspicious/noConfusingVoidType: most forwards save nothing, and return nothing
   forward(inputs: readonly Tensor[], options: Options, output: Tensor): readonly Tensor[] | void;
+  /** Which values `gradient` reads, besides options and what was saved (both); of the others it asks shapes only. See `trimmed`. */
+  readonly reads?: readonly ('inputs' | 'output')[];
   /** Gradients of the inputs from the gradient of the output; null where there is none. */
   gradient(context: GradientContext<Options>): readonly (Tensor | null)[];
 }
@@ -88,26 +95,35 @@ export function inLayer<T>(name: string, body: () => T): T {
 }
 
 export function defineOp<Options>(definition: OpDefinition<Options>): Op<Options> {
-  const { name, inputs, output, cost } = definition;
-  registry.set(name, { inputs, output, cost });
+  const { name, inputs, output, cost, operands = 0 } = definition;
+  registry.set(name, { inputs, output, cost, operands });
   return {
     name,
-    apply(inputs, options) {
-      const device = commonDevice(name, inputs);
+    apply(given, options) {
+      const device = commonDevice(name, given);
+      const inputs = [...asOperands(given.slice(0, operands)), ...given.slice(operands)];
+      if (!definition.dtype) checkDtypes(name, inputs, operands);
       const shape = definition.shape(
         inputs.map((t) => t.shape),
         options,
       );
-      const output = Tensor.empty(device, shape, 'f32', name);
+      const output = Tensor.empty(device, shape, definition.dtype?.(options) ?? 'f32', name);
       // What `forward` made on the way goes now; what the gradient needs goes too, if there will be none.
       const saved = scope(() => {
         const made = definition.forward(inputs, options, output) ?? [];
         return records(inputs) ? made : [];
       });
-      record(name, output, inputs, (grad) => {
+      const gradient = (grad: Tensor) => {
         const needs = inputs.map(requiresGrad);
         return definition.gradient({ grad, inputs, output, saved, options, needs });
-      });
+      };
+      const { reads = ['inputs', 'output'] } = definition;
+      record(name, output, inputs, gradient, [
+        ...(reads.includes('inputs') ? inputs : []),
+        ...(reads.includes('output') ? [output] : []),
+        ...Object.values(options ?? {}).filter((value) => value instanceof Tensor),
+        ...saved,
+      ]);
       observer?.(name, layers.join('.'), output, { inputs, options });
       return output;
     },
@@ -135,7 +151,7 @@ function commonDevice(name: string, inputs: readonly Tensor[]): Device {
         'Create all tensors on one device.',
       );
     }
-    if (input.dtype !== 'f32') {
+    if (input.dtype === 'u32' || input.dtype === 'i32') {
       throw new HistogradError(
         'dtype',
         `${name}: expected float32 inputs, found ${input.dtype} as input ${i}.`,
@@ -144,6 +160,24 @@ function commonDevice(name: string, inputs: readonly Tensor[]): Device {
     }
   }
   return first.device;
+}
+
+/** Float16 is for the operands of products, and for all of them or none. */
+function checkDtypes(name: string, inputs: readonly Tensor[], operands: number): void {
+  const halves = operands > 0 && inputs[0]?.dtype === 'f16';
+  for (const [i, { dtype }] of inputs.entries()) {
+    const expected = halves && i < operands ? 'f16' : 'f32';
+    if (dtype === expected) continue;
+    throw new HistogradError(
+      'dtype',
+      i < operands
+        ? `${name}: expected operands of one dtype, found ${inputs[0]!.dtype} as input 0 and ${dtype} as input ${i}.`
+        : `${name}: expected float32 inputs, found ${dtype} as input ${i}.`,
+      i < operands
+        ? 'Convert one of them with cast(), or multiply inside autocast().'
+        : "Convert it first: cast(x, 'f32').",
+    );
+  }
 }
 
 export function shapeError(op: string, expected: string, found: string): HistogradError {

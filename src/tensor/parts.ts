@@ -8,7 +8,7 @@ import { BINDING_ALIGNMENT } from '../gpu/buffer-pool.ts';
 import type { Device } from '../gpu/device.ts';
 import { formatBytes } from '../gpu/gpu-errors.ts';
 import type { Binding } from '../gpu/pipelines.ts';
-import type { Tensor } from './tensor.ts';
+import { bytesOf, type DType, type Tensor } from './tensor.ts';
 
 export interface Part {
   /** The first row. */
@@ -23,15 +23,20 @@ const ALIGNED_FLOATS = BINDING_ALIGNMENT / FLOAT;
 /**
  * Cuts `rows` rows so that those of each tensor, `widths` elements long, fit one binding and begin where a
  * binding may. One part when all fits.
+ *
+ * @param smallest the dtype with the smallest elements among the tensors
  */
-export function rowParts(device: Device, rows: number, widths: readonly number[]): Part[] {
+export function rowParts(
+  device: Device,
+  rows: number,
+  widths: readonly number[],
+  smallest: DType = 'f32',
+): Part[] {
   const widest = Math.max(1, ...widths);
   const most = Math.floor(device.bindingBytes / FLOAT / widest);
   if (rows <= most) return [{ start: 0, count: rows }];
-  const step = Math.max(
-    1,
-    ...widths.map((n) => ALIGNED_FLOATS / greatestCommonDivisor(n, ALIGNED_FLOATS)),
-  );
+  const aligned = BINDING_ALIGNMENT / bytesOf(smallest);
+  const step = Math.max(1, ...widths.map((n) => aligned / greatestCommonDivisor(n, aligned)));
   const count = Math.floor(most / step) * step;
   if (count === 0) {
     throw new HistogradError(
@@ -53,10 +58,11 @@ export function elementParts(device: Device, size: number): Part[] {
 }
 
 /** What to bind for the rows of `part`, each `width` elements long. */
-export function bindPart({ buffer, size }: Tensor, part: Part, width = 1): Binding {
+export function bindPart({ buffer, size, dtype }: Tensor, part: Part, width = 1): Binding {
   const count = part.count * width;
   if (count === size) return buffer;
-  return { buffer, offset: part.start * width * FLOAT, bytes: wholeVectors(count) };
+  const element = bytesOf(dtype);
+  return { buffer, offset: part.start * width * element, bytes: wholeVectors(count * element) };
 }
 
 export interface Span {
@@ -67,18 +73,23 @@ export interface Span {
 
 /** Elements `start` … `start + count − 1` of a tensor, for kernels that take a start. Any start will do. */
 export function bindSpan(tensor: Tensor, start: number, count: number): Span {
-  const { buffer } = tensor;
-  if (tensor.size * FLOAT <= tensor.device.bindingBytes) return { binding: buffer, start };
-  const first = start - (start % ALIGNED_FLOATS);
-  const bytes = wholeVectors(start - first + count);
-  return { binding: { buffer, offset: first * FLOAT, bytes }, start: start - first };
+  const { buffer, device, bytes, dtype } = tensor;
+  if (bytes <= device.bindingBytes) return { binding: buffer, start };
+  const element = bytesOf(dtype);
+  const inside = start % (BINDING_ALIGNMENT / element);
+  const offset = (start - inside) * element;
+  return {
+    binding: { buffer, offset, bytes: wholeVectors((inside + count) * element) },
+    start: inside,
+  };
 }
 
 /** Can that span be bound? */
-export function spanFits({ device, size }: Tensor, start: number, count: number): boolean {
-  const { bindingBytes } = device;
+export function spanFits({ device, bytes, dtype }: Tensor, start: number, count: number): boolean {
+  const element = bytesOf(dtype);
+  const inside = start % (BINDING_ALIGNMENT / element);
   return (
-    size * FLOAT <= bindingBytes || wholeVectors((start % ALIGNED_FLOATS) + count) <= bindingBytes
+    bytes <= device.bindingBytes || wholeVectors((inside + count) * element) <= device.bindingBytes
   );
 }
 
@@ -105,9 +116,9 @@ export function halves({ start, count }: Part): [Part, Part] {
   ];
 }
 
-/** Kernels that walk vec4s read and write beyond the last element; buffers have the room. */
-function wholeVectors(count: number): number {
-  return 16 * Math.ceil(Math.max(count, 1) / 4);
+/** Bytes in whole vec4s: kernels that walk these read and write beyond the last element; buffers have the room. */
+function wholeVectors(bytes: number): number {
+  return 16 * Math.ceil(Math.max(bytes, 1) / 16);
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

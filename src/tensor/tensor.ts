@@ -8,10 +8,12 @@ import { HistogradError } from '../errors.ts';
 import type { PooledBuffer } from '../gpu/buffer-pool.ts';
 import type { Device } from '../gpu/device.ts';
 import { everyStep } from '../gpu/recording.ts';
+import { float16ToFloat32, float32ToFloat16 } from '../half.ts';
 import { adopt } from './scope.ts';
 
 export type Shape = readonly number[];
-export type DType = 'f32' | 'u32' | 'i32';
+/** 'f16' is a way to store numbers: where the host sees them, they are float32. */
+export type DType = 'f32' | 'f16' | 'u32' | 'i32';
 export type TensorData = Float32Array | Uint32Array | Int32Array;
 
 /** A buffer shared by a tensor and its views (`reshape`), given back when the last of them goes. */
@@ -22,7 +24,17 @@ export interface Storage {
   version: number;
 }
 
-const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
+const ARRAYS = { f32: Float32Array, f16: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
+
+/** Bytes of an element. */
+export function bytesOf(dtype: DType): number {
+  return dtype === 'f16' ? 2 : 4;
+}
+
+/** Bytes in whole words of 4, as the GPU writes and copies them. */
+function bufferBytes(shape: Shape, dtype: DType): number {
+  return 4 * Math.ceil((bytesOf(dtype) * sizeOf(shape)) / 4);
+}
 
 export class Tensor {
   readonly device: Device;
@@ -41,26 +53,53 @@ export class Tensor {
 
   /** Uninitialised memory: the next kernel must write every element. */
   static empty(device: Device, shape: Shape, dtype: DType = 'f32', purpose = 'tensor'): Tensor {
-    const buffer = device.acquire(4 * sizeOf(shape), `${purpose} [${shape.join(', ')}]`);
+    const buffer = device.acquire(bufferBytes(shape, dtype), `${purpose} [${shape.join(', ')}]`);
     return new Tensor(device, [...shape], dtype, { buffer, owners: 1, version: 0 });
   }
 
   /** A tensor holding a copy of `data`; plain arrays become float32. */
   static from(device: Device, data: TensorData | readonly number[], shape?: Shape): Tensor {
     const typed = isTyped(data) ? data : Float32Array.from(data);
-    const dims = shape ?? [typed.length];
-    if (sizeOf(dims) !== typed.length) {
+    const dtype =
+      typed instanceof Float32Array ? 'f32' : typed instanceof Uint32Array ? 'u32' : 'i32';
+    return Tensor.#filled(device, onOwnBuffer(typed), typed.length, dtype, shape);
+  }
+
+  /**
+   * A float16 tensor: of a Uint16Array the bits, of numbers what they are rounded to (nearest, ties to even; infinite
+   * from 65,520 on). Works on every adapter; products read it, `cast` converts it.
+   */
+  static half(
+    device: Device,
+    values: Uint16Array | Float32Array | readonly number[],
+    shape?: Shape,
+  ): Tensor {
+    const floats = (from: Float32Array | readonly number[]) =>
+      from instanceof Float32Array ? from : Float32Array.from(from);
+    const bits = values instanceof Uint16Array ? values : float32ToFloat16(floats(values));
+    // The GPU takes 4 bytes at a time.
+    const whole = bits.length % 2 === 0 ? bits : new Uint16Array(bits.length + 1);
+    if (whole !== bits) whole.set(bits);
+    return Tensor.#filled(device, onOwnBuffer(whole), bits.length, 'f16', shape);
+  }
+
+  static #filled(
+    device: Device,
+    data: ArrayBufferView<ArrayBuffer>,
+    count: number,
+    dtype: DType,
+    shape: Shape = [count],
+  ): Tensor {
+    if (sizeOf(shape) !== count) {
       throw new HistogradError(
         'shape',
-        `Tensor.from: ${typed.length} values do not fill the shape [${dims.join(', ')}] (${sizeOf(dims)} values).`,
+        `Tensor.${dtype === 'f16' ? 'half' : 'from'}: ${count} values do not fill the shape [${shape.join(', ')}] (${sizeOf(shape)} values).`,
         'Give as many values as the product of the shape.',
       );
     }
-    const dtype =
-      typed instanceof Float32Array ? 'f32' : typed instanceof Uint32Array ? 'u32' : 'i32';
-    const buffer = device.acquireForWrite(4 * typed.length, `tensor [${dims.join(', ')}]`);
-    device.write(buffer, onOwnBuffer(typed));
-    return new Tensor(device, [...dims], dtype, { buffer, owners: 1, version: 0 });
+    const buffer = device.acquireForWrite(data.byteLength, `tensor [${shape.join(', ')}]`);
+    device.write(buffer, data);
+    return new Tensor(device, [...shape], dtype, { buffer, owners: 1, version: 0 });
   }
 
   static scalar(device: Device, value: number): Tensor {
@@ -75,6 +114,11 @@ export class Tensor {
 
   get size(): number {
     return sizeOf(this.shape);
+  }
+
+  /** What the values take in memory, in whole words of 4 bytes. */
+  get bytes(): number {
+    return bufferBytes(this.shape, this.dtype);
   }
 
   get rank(): number {
@@ -114,7 +158,7 @@ export class Tensor {
     return storage;
   }
 
-  /** Overwrites the values (as many as the tensor has), in place. Not between a loss and its `backward`. */
+  /** Overwrites the values (as many as the tensor has; float16 takes a Float32Array), in place. Not between a loss and its `backward`. */
   assign(data: TensorData): void {
     if (!(data instanceof ARRAYS[this.dtype])) {
       throw new HistogradError(
@@ -123,19 +167,23 @@ export class Tensor {
         'Convert the values first.',
       );
     }
-    const value = Tensor.from(this.device, data, this.shape);
-    this.device.copy(value.buffer, this.buffer, 4 * this.size);
+    const value =
+      this.dtype === 'f16' && data instanceof Float32Array
+        ? Tensor.half(this.device, data, this.shape)
+        : Tensor.from(this.device, data, this.shape);
+    this.device.copy(value.buffer, this.buffer, this.bytes);
     this.bumpVersion();
     value.dispose();
   }
 
-  /** Reads the values back. Waits for the GPU; throws what went wrong there. */
+  /** Reads the values back, float16 as float32. Waits for the GPU; throws what went wrong there. */
   async data(): Promise<TensorData> {
-    const bytes = await this.device.read(this.buffer, 4 * this.size);
+    const bytes = await this.device.read(this.buffer, bytesOf(this.dtype) * this.size);
+    if (this.dtype === 'f16') return float16ToFloat32(new Uint16Array(bytes));
     return new ARRAYS[this.dtype](bytes);
   }
 
-  /** Like `data`, for float32 tensors. */
+  /** Like `data`, for float32 and float16 tensors. */
   async floats(): Promise<Float32Array> {
     const data = await this.data();
     if (data instanceof Float32Array) return data;
@@ -189,6 +237,6 @@ function isTyped(data: TensorData | readonly number[]): data is TensorData {
 }
 
 /** WebGPU takes no SharedArrayBuffer. */
-function onOwnBuffer(data: TensorData): ArrayBufferView<ArrayBuffer> {
+function onOwnBuffer(data: TensorData | Uint16Array): ArrayBufferView<ArrayBuffer> {
   return data.buffer instanceof ArrayBuffer ? (data as ArrayBufferView<ArrayBuffer>) : data.slice();
 }

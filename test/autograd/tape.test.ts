@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Parameter } from '../../src/autograd/parameter.ts';
-import { backward, backwardFrom, noGrad, record, requiresGrad } from '../../src/autograd/tape.ts';
+import {
+  backward,
+  backwardFrom,
+  noGrad,
+  record,
+  requiresGrad,
+  trimmed,
+} from '../../src/autograd/tape.ts';
 import type { Device } from '../../src/gpu/device.ts';
 import { add, mul } from '../../src/ops/binary.ts';
 import { linear, matmul } from '../../src/ops/matmul.ts';
@@ -189,7 +196,7 @@ describe('backward refuses', () => {
     const device = await testDevice();
     const x = parameter(device, 1, 2);
     const y = Tensor.from(device, [1]);
-    record('broken', y, [x], () => [Tensor.zeros(device, [3])]);
+    record('broken', y, [x], () => [Tensor.zeros(device, [3])], []);
     const { live } = device.memory;
     const found = /gradient of broken for input 0 has shape \[3\], expected \[2\]/;
     await expectError(() => backward(y), 'gradient-shape', found);
@@ -276,5 +283,47 @@ describe('a training loop', () => {
     const [first, second] = [await train(device, 20), await train(device, 20)];
     expect(second.weights).toEqual(first.weights);
     expect(second.values).toEqual(first.values);
+  });
+});
+
+describe('trimmed', () => {
+  it('frees what led to other values only, and keeps what a gradient reads', async () => {
+    const device = await testDevice();
+    const x = Parameter.of(
+      Tensor.from(
+        device,
+        Float32Array.from({ length: 256 }, (_, i) => i / 99),
+      ),
+    );
+    const bytes = 1024;
+    const chainOf = (seen: Tensor[]) => {
+      const note = (tensor: Tensor) => {
+        seen.push(tensor);
+        return tensor;
+      };
+      // mul reads its inputs, add nothing.
+      const doubled = note(add(x, x));
+      const squared = note(mul(doubled, doubled));
+      return note(add(squared, squared));
+    };
+    const run = (through: <T>(body: () => T) => T) => {
+      const before = device.memory.live;
+      const seen: Tensor[] = [];
+      return scope(() => {
+        const y = through(() => chainOf(seen));
+        const held = (device.memory.live - before) / bytes;
+        const freed = seen.map((tensor) => tensor.disposed);
+        if (requiresGrad(y)) backward(sum(y));
+        return { held, freed };
+      });
+    };
+    expect(run((body) => body())).toEqual({ held: 3, freed: [false, false, false] });
+    const whole = await x.grad!.floats();
+    x.grad = null;
+    expect(run(trimmed)).toEqual({ held: 2, freed: [false, true, false] });
+    expect(await x.grad!.floats()).toEqual(whole);
+    const untaped = run((body) => noGrad(() => trimmed(body)));
+    expect(untaped).toEqual({ held: 1, freed: [true, true, false] });
+    x.dispose();
   });
 });

@@ -7,12 +7,15 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Parameter } from '../../src/autograd/parameter.ts';
-import { backwardFrom } from '../../src/autograd/tape.ts';
+import { backwardFrom, trimmed } from '../../src/autograd/tape.ts';
 import type { Device } from '../../src/gpu/device.ts';
-import type { Op } from '../../src/ops/op.ts';
+import { cast } from '../../src/ops/cast.ts';
+import { describeOp, type Op } from '../../src/ops/op.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
 import { TIGHT, testDevice, tightDevice } from '../device.ts';
+import { roundedToHalf } from '../halves.ts';
+import { PROVEN_UNITS, unitDevice } from '../matrix-unit/units.ts';
 import { loadGolden } from '../reference/goldens.ts';
 import { dot, type Nd, nd, norm, Random } from './nd.ts';
 
@@ -32,10 +35,14 @@ export interface Proof<Options, Json> {
   draw?: (random: Random, shape: Shape, input: number) => ArrayLike<number>;
   /** Allowed error, relative to the largest magnitude of a tensor (1e-5). Say why where it is more. */
   tolerance?: number;
+  /** The same on a matrix unit, where it takes more than operands in float16: attention's weights, too (1e-5). */
+  matrixTolerance?: number;
   /** Absolute error that counts as none, for results that are zero in exact arithmetic (1e-6). */
   floor?: number;
   /** Relative to each value instead, for functions that span many powers of ten. */
   elementwise?: boolean;
+  /** Of the numeric gradients (0.01); more where values are rounded coarsely. */
+  step?: number;
   /** Inputs in which the operation is linear (the others held fixed): ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ is checked for each. */
   linearIn?: readonly number[];
   /**
@@ -80,21 +87,34 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
   const { op, reference, tolerance = 1e-5, floor = 1e-6, elementwise = false } = proof;
   const allowance = { relative: tolerance, floor, elementwise };
   const toOptions = proof.options ?? ((json: Json) => json as unknown as Options);
-  const evaluate = (device: Device, inputs: readonly Values[], json: Json, weights: Float32Array) =>
-    evaluateOp(op, device, inputs, () => toOptions(json, device), weights);
+  const evaluate = (
+    device: Device,
+    inputs: readonly Values[],
+    json: Json,
+    weights: Float32Array,
+    halves = 0,
+  ) => evaluateOp(op, device, inputs, () => toOptions(json, device), weights, halves);
   const golden = () => loadGolden('ops', op.name);
-  const draw = (cases: readonly FuzzCase<Json>[]) =>
-    cases.map((fuzz, i) => once(() => sample(proof, fuzz, i)));
+  const draw = (cases: readonly FuzzCase<Json>[], halves = 0) =>
+    cases.map((fuzz, i) => once(() => sample(proof, fuzz, i, halves)));
   const samples = draw(proof.cases);
   const splits = Array.isArray(proof.splits) ? draw(proof.splits) : samples;
+  const { operands = 0 } = describeOp(op.name) ?? {};
+  const halfSamples = draw(operands > 0 ? proof.cases : [], operands);
+  const halfSplits = Array.isArray(proof.splits) ? draw(proof.splits, operands) : halfSamples;
 
   /** What differs from float64 in the values and gradients of these samples. */
-  const compareWithFloat64 = async (device: Device, made: typeof samples) => {
+  const compareWithFloat64 = async (
+    device: Device,
+    made: typeof samples,
+    halves = 0,
+    tolerance = allowance.relative,
+  ) => {
     const wrong: string[] = [];
     for (const make of made) {
       const { label, options, inputs, weights, value, slopes } = make();
-      const result = await evaluate(device, inputs, options, weights);
-      const problem = compare(result.value, value, allowance);
+      const result = await evaluate(device, inputs, options, weights, halves);
+      const problem = compare(result.value, value, { ...allowance, relative: tolerance });
       if (problem) wrong.push(`value, ${label}: ${problem}`);
       for (const { input, direction, slope } of slopes) {
         const grad = result.grads[input]!.data;
@@ -128,6 +148,21 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
       }
     });
 
+    const onUnit = operands > 0 ? it : null;
+    onUnit?.for(PROVEN_UNITS)(
+      'agrees with float64 on a matrix unit, %s',
+      { timeout: 240_000 }, // no other test shares these pipelines' compilation
+      async ([, unit], { skip }) => {
+        const device = await unitDevice(unit);
+        if (!device) return skip('no such matrix unit here');
+        const allowed = proof.matrixTolerance ?? tolerance;
+        expect(await compareWithFloat64(device, halfSamples, operands, allowed)).toEqual([]);
+        const tight = proof.splits ? await unitDevice(unit, 4 * TIGHT) : null;
+        if (!tight) return;
+        expect(await compareWithFloat64(tight, halfSplits, operands, allowed)).toEqual([]);
+      },
+    );
+
     describe.each(TUNINGS)('$tuning', ({ open, tight }) => {
       it('agrees with PyTorch in value and gradients', async () => {
         const device = await open();
@@ -160,6 +195,16 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
         const sizes = splits.flatMap((make) => make().inputs.map(({ data }) => data.length));
         expect(Math.max(...sizes)).toBeGreaterThan(TIGHT);
         expect(await compareWithFloat64(device, splits)).toEqual([]);
+      });
+
+      const whenMultiplied = operands > 0 ? it : null;
+      whenMultiplied?.('agrees with float64 where the operands are float16', async () => {
+        expect(await compareWithFloat64(await open(), halfSamples, operands)).toEqual([]);
+      });
+
+      const whenBoth = operands > 0 && proof.splits ? it : null;
+      whenBoth?.('agrees with float64 where float16 operands exceed a binding', async () => {
+        expect(await compareWithFloat64(await tight(), halfSplits, operands)).toEqual([]);
       });
 
       const whenLinear = proof.linearIn ? it : null;
@@ -196,7 +241,7 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
           };
           const { grads, value } = await at(0);
           for (const { input, direction } of slopes) {
-            const eps = 0.01;
+            const eps = proof.step ?? 0.01;
             const ahead = await at(eps, input, direction);
             const behind = await at(-eps, input, direction);
             const slope =
@@ -217,8 +262,17 @@ export function proveOp<Options, Json = Options>(proof: Proof<Options, Json>): v
   });
 }
 
-/** Everything about a fuzz case that does not depend on the device. */
-function sample<Options, Json>(proof: Proof<Options, Json>, fuzz: FuzzCase<Json>, index: number) {
+/**
+ * Everything about a fuzz case that does not depend on the device.
+ *
+ * @param halves so many of the inputs, and the gradient of the output, are numbers that float16 holds exactly
+ */
+function sample<Options, Json>(
+  proof: Proof<Options, Json>,
+  fuzz: FuzzCase<Json>,
+  index: number,
+  halves: number,
+) {
   const { op, reference } = proof;
   const { shapes, options } = fuzz;
   const seed = [...op.name].reduce((hash, c) => (31 * hash + c.charCodeAt(0)) >>> 0, index);
@@ -226,11 +280,14 @@ function sample<Options, Json>(proof: Proof<Options, Json>, fuzz: FuzzCase<Json>
   const draw = proof.draw ?? ((r: Random, shape: Shape) => nd(shape, () => r.normal()).data);
   const inputs = shapes.map((shape, i) => ({
     shape,
-    data: Float32Array.from(draw(random, shape, i)),
+    data: Float32Array.from(draw(random, shape, i), (v) => (i < halves ? roundedToHalf(v) : v)),
   }));
   const wide = inputs.map(widen);
   const value = reference(wide, options);
-  const weights = Float32Array.from(value.data, () => random.normal());
+  const weights = Float32Array.from(value.data, () => {
+    const weight = random.normal();
+    return halves > 0 ? roundedToHalf(weight) : weight;
+  });
   const slopes = inputs.flatMap(({ data }, input) =>
     [1, 2].map(() => {
       const direction = Float32Array.from(data, () => random.normal());
@@ -249,13 +306,17 @@ function sample<Options, Json>(proof: Proof<Options, Json>, fuzz: FuzzCase<Json>
   return { label, options, inputs, weights, value, slopes };
 }
 
-/** Value and gradients on the GPU, with `weights` as the gradient of the output; no memory may stay behind. */
+/**
+ * Value and gradients on the GPU, with `weights` as the gradient of the output; no memory may stay behind. The first
+ * `halves` inputs are converted to float16.
+ */
 async function evaluateOp<Options>(
   op: Op<Options>,
   device: Device,
   inputs: readonly Values[],
   makeOptions: () => Options,
   weights: Float32Array,
+  halves: number,
 ): Promise<Result> {
   const before = device.memory.live;
   const options = makeOptions();
@@ -263,7 +324,11 @@ async function evaluateOp<Options>(
     Parameter.of(Tensor.from(device, data, shape)),
   );
   const output = scope(() => {
-    const result = op.apply(parameters, options);
+    // Copies of the inputs and a copy of the result: those that the gradient does not say it reads are freed before it.
+    const result = trimmed(() => {
+      const given = parameters.map((x, i) => cast(x, i < halves ? 'f16' : 'f32'));
+      return cast(op.apply(given, options), 'f32');
+    });
     backwardFrom(result, Tensor.from(device, weights, result.shape));
     return result;
   });
