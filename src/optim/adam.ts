@@ -1,20 +1,23 @@
 import code from '../../shaders/adam.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
+import type { Recipe } from './bundles.ts';
 import { type GroupOptions, Optimizer, type Parameters, requireOption } from './optimizer.ts';
+import type { PerStep } from './step-counts.ts';
 
 const kernel = defineKernel('adam', code);
 
 export interface AdamOptions extends GroupOptions {
-  betas: readonly [number, number];
-  eps: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
 }
 
 /** torch.optim.Adam's defaults. */
 const DEFAULTS: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
 
 /**
- * Adam (Kingma & Ba 2015; torch.optim.Adam): weight decay adds weightDecay · p to the gradient. One kernel per
- * parameter. Its state: `m.<name>` and `v.<name>` (PyTorch's exp_avg and exp_avg_sq).
+ * Adam (Kingma & Ba 2015; torch.optim.Adam): weight decay adds weightDecay · p to the gradient. Its state:
+ * `m.<name>` and `v.<name>` (PyTorch's exp_avg and exp_avg_sq). From step 2^20 on the bias correction stays what it
+ * is then: none, but for betas above 0.99998.
  *
  * @throws HistogradError `option`
  */
@@ -42,10 +45,18 @@ export class Adam extends Optimizer<AdamOptions> {
     return ['m', 'v'];
   }
 
-  protected recipe({ betas, eps, weightDecay }: AdamOptions, lr: number, step: number) {
+  protected perStep({ betas }: AdamOptions): PerStep {
+    const [beta1, beta2] = betas;
+    return {
+      settled: Math.max(lastsFor(beta1), lastsFor(beta2)),
+      at: (step) => [1 - beta1 ** step, Math.sqrt(1 - beta2 ** step)],
+    };
+  }
+
+  protected recipe({ betas, eps, weightDecay }: AdamOptions, lr: number): Recipe {
     return {
       kernel,
-      entry: 'step',
+      entries: ['step', 'step3'],
       params: {
         lr,
         beta1: betas[0],
@@ -54,10 +65,13 @@ export class Adam extends Optimizer<AdamOptions> {
         rest2: 1 - betas[1],
         eps,
         weight_decay: weightDecay,
-        correction1: 1 - betas[0] ** step,
-        correction2_sqrt: Math.sqrt(1 - betas[1] ** step),
       },
       overrides: { DECOUPLED: this.decoupled },
     };
   }
+}
+
+/** Steps until 1 - beta^step is 1 in float32. */
+function lastsFor(beta: number): number {
+  return beta > 0 ? Math.log(2 ** -25) / Math.log(beta) + 1 : 1;
 }

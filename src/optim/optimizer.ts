@@ -1,14 +1,11 @@
 import type { Parameter } from '../autograd/parameter.ts';
 import { HistogradError } from '../errors.ts';
-import type { Device } from '../gpu/device.ts';
-import type { Kernel } from '../gpu/kernel.ts';
 import { everyStep, isRecording } from '../gpu/recording.ts';
 import type { StateTensor } from '../nn/module.ts';
-import { elementwisePlan } from '../tensor/grid.ts';
-import { bindPart, elementParts } from '../tensor/parts.ts';
-import { keep } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type Bundle, bundle, type Recipe, type Slot, stateKeys } from './bundles.ts';
 import { clipGradNorm } from './grad-norm.ts';
+import { type PerStep, StepCounts } from './step-counts.ts';
 
 /** What every optimiser lets a group of parameters choose. */
 export interface GroupOptions {
@@ -27,159 +24,137 @@ export type Parameters<Options extends GroupOptions> =
   | ReadonlyMap<string, Parameter>
   | readonly ParameterGroup<Options>[];
 
-/** One parameter's update: `kernel` gets p, g, clip and the state tensors by name, and `vecs` among its params. */
-interface Recipe {
-  readonly kernel: Kernel;
-  readonly entry: string;
-  readonly params: Readonly<Record<string, number>>;
-  readonly overrides?: Readonly<Record<string, boolean>>;
-}
-
-interface Slot {
-  readonly parameter: Parameter;
-  readonly state: Readonly<Record<string, Tensor>>;
-  /** Steps in which this parameter had a gradient. */
-  taken: number;
-}
-
 /**
  * Base of the optimisers: parameter groups, state tensors, exact resumption. A subclass says which state a
- * parameter has and which kernel updates it. Parameters larger than one binding are updated in parts.
+ * parameter has and which kernel updates it. Parameters larger than one binding are updated in parts, small ones
+ * several at a time (`bundles.ts`).
  */
 export abstract class Optimizer<Options extends GroupOptions> {
   /** The options of each group, as given or by default. */
   readonly groups: readonly Options[];
-  readonly #slots: readonly ReadonlyMap<string, Slot>[];
+  readonly #slots: readonly Slot[];
+  /** By group. */
+  readonly #bundles: readonly (readonly Bundle[])[];
+  /** Null without parameters. */
+  readonly #counts: StepCounts | null;
   #steps = 0;
 
   constructor(parameters: Parameters<Options>, defaults: Options) {
     const given = isMap(parameters) ? [{ parameters }] : parameters;
     this.groups = given.map(({ parameters: _, ...own }) => ({ ...defaults, ...own }));
-    const groups = this.groups;
-    for (const options of groups) this.check(options);
+    for (const options of this.groups) this.check(options);
     requireDistinct(given.map((group) => group.parameters));
-    this.#slots = given.map((group, g) => {
-      const names = this.stateNames(groups[g]!);
-      const slots = new Map<string, Slot>();
-      for (const [name, parameter] of group.parameters) {
-        const zeros = () => keep(Tensor.zeros(parameter.device, parameter.shape));
-        const state = Object.fromEntries(names.map((key) => [key, zeros()]));
-        slots.set(name, { parameter, state, taken: 0 });
-      }
-      return slots;
+    let count = 0;
+    const slots = given.map((group, g) => {
+      const states = this.stateNames(this.groups[g]!);
+      return [...group.parameters].map(([name, parameter]) => ({
+        name,
+        parameter,
+        states,
+        index: count++,
+      }));
     });
+    this.#slots = slots.flat();
+    const perStep = slots.flatMap((own, g) => {
+      const each = this.perStep(this.groups[g]!);
+      return own.map(() => each);
+    });
+    const device = this.#slots[0]?.parameter.device;
+    this.#counts = device ? new StepCounts(device, perStep) : null;
+    this.#bundles = slots.map((own) => (device ? bundle(device, own) : []));
   }
 
   /** Throws when a group's options make no sense. */
   protected abstract check(options: Options): void;
   /** Names of the state tensors of a parameter; they start as zeros. */
   protected abstract stateNames(options: Options): readonly string[];
-  /** @param step this parameter's steps, this one included */
-  protected abstract recipe(options: Options, lr: number, step: number): Recipe;
+  /** What the kernel finds in `now` for a parameter's step; asked for once. */
+  protected abstract perStep(options: Options): PerStep;
+  protected abstract recipe(options: Options, lr: number): Recipe;
 
-  /** Steps taken so far. */
+  /** Steps so far, with those that were left out. */
   get steps(): number {
     return this.#steps;
   }
 
   zeroGrad(): void {
-    for (const [, { parameter }] of this.#all()) parameter.grad = null;
+    for (const { parameter } of this.#slots) parameter.grad = null;
   }
 
   /**
-   * Updates all parameters that have a gradient. A step in which any gradient is not finite changes none of them.
+   * Updates all parameters that have a gradient. A step in which any gradient is not finite changes nothing, and does
+   * not count as a step of the parameters.
    *
-   * @param clip from `clipGradNorm`, which scales the gradients; null: as they are
+   * @param clip from `clipGradNorm` or a `GradScaler`, which scales the gradients; null: as they are
    * @param factor on the learning rate of every group, from a schedule; as a function where the step is captured
    */
   step(clip: Tensor | null = null, factor?: number | (() => number)): void {
-    const parameters = [...this.#all()].map(([, slot]) => slot.parameter);
-    if (!parameters.some((p) => p.grad)) return;
+    const present = this.#slots.filter(({ parameter }) => parameter.grad);
+    if (present.length === 0) return;
     if (isRecording() && typeof factor === 'number') throw frozenFactor(factor);
+    const recipes: Recipe[] = [];
     everyStep(() => {
       this.#steps++;
+      const times = typeof factor === 'function' ? factor() : (factor ?? 1);
+      this.groups.forEach((options, g) => {
+        recipes[g] = this.recipe(options, options.lr * times);
+      });
     });
-    const scale = clip ?? clipGradNorm(parameters);
-    this.#slots.forEach((slots, g) => {
-      const options = this.groups[g]!;
-      for (const slot of slots.values()) {
-        const { grad } = slot.parameter;
-        if (!grad) continue;
-        everyStep(() => {
-          slot.taken++;
-        });
-        slot.parameter.bumpVersion();
-        run(slot, grad, scale, () => {
-          const times = typeof factor === 'function' ? factor() : (factor ?? 1);
-          return this.recipe(options, options.lr * times, slot.taken);
-        });
-      }
+    const counts = this.#counts!;
+    const scale = clip ?? clipGradNorm(present.map(({ parameter }) => parameter));
+    counts.count(
+      scale,
+      present.map(({ index }) => index),
+    );
+    for (const { parameter } of present) parameter.bumpVersion();
+    this.#bundles.forEach((bundles, g) => {
+      for (const each of bundles) each.update(counts.now, () => recipes[g]!);
     });
     if (!clip) scale.dispose();
   }
 
   /**
-   * The state tensors as `<state>.<parameter>`; the step count is `steps`. A parameter that had no gradient in some
-   * steps has its own count as `step.<parameter>`.
+   * The state tensors as `<state>.<parameter>`; the step count is `steps`. A parameter that has taken fewer steps,
+   * because it had no gradient or they were left out, has its own count as `step.<parameter>`.
    */
   async stateDict(): Promise<Map<string, StateTensor>> {
+    const taken = (await this.#counts?.read()) ?? [];
+    const states = new Map<string, StateTensor>();
+    for (const each of this.#bundles.flat()) {
+      for (const [key, state] of await each.read()) states.set(key, state);
+    }
     const dict = new Map<string, StateTensor>();
-    for (const [name, { state, taken }] of this.#all()) {
-      for (const [key, tensor] of Object.entries(state)) {
-        dict.set(`${key}.${name}`, { shape: tensor.shape, data: await tensor.data() });
-      }
-      if (taken !== this.#steps) {
-        dict.set(`step.${name}`, { shape: [1], data: Float32Array.of(taken) });
+    for (const slot of this.#slots) {
+      for (const key of stateKeys(slot)) dict.set(key, states.get(key)!);
+      const own = taken[slot.index]!;
+      if (own !== this.#steps) {
+        dict.set(`step.${slot.name}`, { shape: [1], data: Float32Array.of(own) });
       }
     }
     return dict;
   }
 
   loadStateDict(dict: ReadonlyMap<string, StateTensor>, steps: number): void {
-    for (const [name, { state }] of this.#all()) {
-      for (const [key, { size }] of Object.entries(state)) {
-        if (dict.get(`${key}.${name}`)?.data.length === size) continue;
+    for (const slot of this.#slots) {
+      const { size } = slot.parameter;
+      for (const key of stateKeys(slot)) {
+        if (dict.get(key)?.data.length === size) continue;
         throw new HistogradError(
           'checkpoint-mismatch',
-          `The optimiser state has no ${key}.${name} of ${size} values.`,
+          `The optimiser state has no ${key} of ${size} values.`,
           'Resume with the optimiser, model and sizes that the checkpoint was written with.',
         );
       }
     }
     this.#steps = steps;
-    for (const [name, slot] of this.#all()) {
-      slot.taken = dict.get(`step.${name}`)?.data[0] ?? steps;
-      for (const [key, tensor] of Object.entries(slot.state)) {
-        tensor.assign(dict.get(`${key}.${name}`)!.data);
-      }
-    }
+    this.#counts?.assign(this.#slots.map(({ name }) => dict.get(`step.${name}`)?.data[0] ?? steps));
+    for (const each of this.#bundles.flat()) each.assign(dict);
   }
 
   /** Frees the state; the parameters stay. */
   dispose(): void {
-    for (const [, { state }] of this.#all()) {
-      for (const tensor of Object.values(state)) tensor.dispose();
-    }
-  }
-
-  *#all(): Generator<[string, Slot]> {
-    for (const slots of this.#slots) yield* slots;
-  }
-}
-
-function run({ parameter, state }: Slot, grad: Tensor, clip: Tensor, recipe: () => Recipe): void {
-  const { device }: { device: Device } = parameter;
-  const { kernel, entry, overrides: own } = recipe();
-  const tensors = Object.entries({ ...state, p: parameter, g: grad });
-  for (const part of elementParts(device, parameter.size)) {
-    const { groups, overrides } = elementwisePlan(device, part.count);
-    const bound = tensors.map(([name, tensor]) => [name, bindPart(tensor, part)] as const);
-    device.run(kernel, entry, {
-      buffers: { ...Object.fromEntries(bound), clip: clip.buffer },
-      params: () => ({ vecs: Math.ceil(part.count / 4), ...recipe().params }),
-      overrides: { ...overrides, ...own },
-      groups,
-    });
+    for (const each of this.#bundles.flat()) each.dispose();
+    this.#counts?.dispose();
   }
 }
 

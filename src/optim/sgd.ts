@@ -1,14 +1,16 @@
 import code from '../../shaders/sgd.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
+import type { Recipe } from './bundles.ts';
 import { type GroupOptions, Optimizer, type Parameters, requireOption } from './optimizer.ts';
+import type { PerStep } from './step-counts.ts';
 
 const kernel = defineKernel('sgd', code);
 
 export interface SgdOptions extends GroupOptions {
-  momentum: number;
+  readonly momentum: number;
   /** The gradient counts 1 − dampening in the momentum, but for a parameter's first step. */
-  dampening: number;
-  nesterov: boolean;
+  readonly dampening: number;
+  readonly nesterov: boolean;
 }
 
 /** torch.optim.SGD's defaults, and the learning rate of its later versions. */
@@ -47,17 +49,16 @@ export class Sgd extends Optimizer<SgdOptions> {
     return momentum > 0 ? ['momentum_buffer'] : [];
   }
 
-  protected recipe(options: SgdOptions, lr: number, step: number) {
-    const { momentum, dampening, weightDecay, nesterov } = options;
+  protected perStep({ dampening }: SgdOptions): PerStep {
+    return { settled: 2, at: (step) => [step === 1 ? 1 : 1 - dampening, 0] };
+  }
+
+  protected recipe(options: SgdOptions, lr: number): Recipe {
+    const { momentum, weightDecay, nesterov } = options;
     return {
       kernel,
-      entry: momentum > 0 ? 'momentum' : 'plain',
-      params: {
-        lr,
-        weight_decay: weightDecay,
-        momentum,
-        undampened: step === 1 ? 1 : 1 - dampening,
-      },
+      entries: momentum > 0 ? ['momentum', 'momentum3'] : ['plain', 'plain3'],
+      params: { lr, weight_decay: weightDecay, momentum },
       overrides: { NESTEROV: nesterov },
     };
   }

@@ -50,6 +50,23 @@ describe('AdamW', () => {
     p.dispose();
   });
 
+  it('corrects for the bias of the step in question, also when that is long past', async () => {
+    const options = { lr: 1, betas: [0.9, 0.999] as const, eps: 0, weightDecay: 0 };
+    for (const steps of [0, 1, 9, 160, 16_000, 17_400, 1_000_000]) {
+      const p = await parameter([0]);
+      const optimizer = new AdamW(new Map([['p', p]]), options);
+      const ones = { shape: [1], data: Float32Array.of(1) };
+      optimizer.loadStateDict(new Map(Object.entries({ 'm.p': ones, 'v.p': ones })), steps);
+      p.grad = Tensor.from(p.device, [1]);
+      optimizer.step();
+      const corrected = (beta: number) => Math.fround(1 - beta ** (steps + 1));
+      const rate = Math.sqrt(corrected(0.999)) / corrected(0.9);
+      expect(((await p.floats())[0]! + rate) / rate).toBeCloseTo(0, 6);
+      optimizer.dispose();
+      p.dispose();
+    }
+  });
+
   it('goes on from a saved state with the same bits', async () => {
     const train = async (p: Parameter, optimizer: AdamW, steps: number) => {
       for (let i = 0; i < steps; i++) {

@@ -104,6 +104,11 @@ const definitions = {
   },
 };
 
+/** 8 storage buffers to a kernel, as WebGPU promises. */
+function atDefaultLimits(): Promise<Device> {
+  return Device.open({ defaultLimits: true });
+}
+
 describe('optimisers', () => {
   it.each([1, 49, 197, 1031])('follow their definitions on %i elements', async (size) => {
     const device = await testDevice();
@@ -167,6 +172,77 @@ describe('optimisers', () => {
       });
     }
     split.close();
+  });
+
+  it.each([...TUNINGS, { tuning: 'limits of any adapter', open: atDefaultLimits }])(
+    'give the same bits to parameters together as to each alone, $tuning',
+    async ({ open }) => {
+      const device = await open();
+      const sizes = [[5], [70, 61], [1], [33, 70], [512], [7], [1000], [2, 3], [], [64]];
+      const draw = (seed: number, shape: number[]) => {
+        const random = new Random(seed);
+        const length = shape.reduce((product, n) => product * n, 1);
+        return Tensor.from(
+          device,
+          Float32Array.from({ length }, () => random.normal()),
+          shape,
+        );
+      };
+      const run = async (kind: keyof typeof CLASSES, together: boolean) => {
+        const all = sizes.map((shape, i) => Parameter.of(draw(i, shape)));
+        const options = { lr: 0.01, weightDecay: 0.1, momentum: 0.9, dampening: 0.2 };
+        const named = all.map((p, i) => [`p${i}`, p] as const);
+        const optimizers = (together ? [named] : named.map((each) => [each])).map(
+          (each) => new CLASSES[kind](new Map(each), options),
+        );
+        for (let step = 0; step < 4; step++) {
+          all.forEach((p, i) => {
+            p.grad = (i + step) % 4 === 3 ? null : draw(100 * step + i, sizes[i]!);
+          });
+          const clip = clipGradNorm(all, 0.5);
+          for (const optimizer of optimizers) optimizer.step(clip, 1 / (1 + step));
+          clip.dispose();
+        }
+        const found: unknown[] = [];
+        for (const p of all) found.push(await p.floats());
+        for (const optimizer of optimizers) {
+          const dict = await optimizer.stateDict();
+          for (const [name, { shape, data }] of dict) found.push([name, shape, [...data]]);
+          optimizer.dispose();
+        }
+        for (const p of all) p.dispose();
+        return found;
+      };
+      for (const kind of ['Adam', 'AdamW', 'Sgd'] as const) {
+        // Alone, a parameter's steps are those that its optimiser took; together, they are told apart.
+        const alone = await run(kind, false);
+        const together = (await run(kind, true)).filter(
+          (entry) => !(Array.isArray(entry) && String(entry[0]).startsWith('step.')),
+        );
+        expect(together).toEqual(alone);
+      }
+      if (open === atDefaultLimits) device.close();
+    },
+  );
+
+  it('take few dispatches for many small parameters, and any that share their memory', async () => {
+    const device = await testDevice();
+    const all = Array.from({ length: 60 }, (_, i) => Parameter.of(Tensor.zeros(device, [i + 1])));
+    const shared = Tensor.from(device, [1, 2]);
+    const twins = [shared, shared.view()].map((tensor) => Parameter.of(tensor));
+    const named = new Map([...all, ...twins].map((p, i) => [`p${i}`, p]));
+    const optimizer = new Sgd(named, { lr: 0.5 });
+    for (const p of named.values()) {
+      p.grad = Tensor.from(device, new Float32Array(p.size).fill(1), p.shape);
+    }
+    const before = device.counts.dispatches;
+    scope(() => optimizer.step(clipGradNorm(named.values())));
+    // 16 + 1 for the norm, 1 for the counts, 21 or 22 for the updates.
+    expect(device.counts.dispatches - before).toBeLessThanOrEqual(40);
+    expect(await twins[0]!.floats()).toEqual(Float32Array.of(0, 1));
+    expect(await all[59]!.floats()).toEqual(new Float32Array(60).fill(-0.5));
+    optimizer.dispose();
+    for (const p of named.values()) p.dispose();
   });
 
   it('change nothing where a gradient is not finite, with and without clipping', async () => {
