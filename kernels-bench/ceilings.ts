@@ -1,6 +1,10 @@
 /** The rates that nothing on this adapter can exceed. */
 import { max } from 'simple-statistics';
 import code from '../shaders/ceilings.wgsl';
+import matrix8x8 from '../shaders/ceilings-matrix.wgsl?m8n8k8';
+import matrix8x8f32 from '../shaders/ceilings-matrix.wgsl?m8n8k8&float_operands';
+import matrix8x16 from '../shaders/ceilings-matrix.wgsl?m8n16k16';
+import matrix16x16 from '../shaders/ceilings-matrix.wgsl?m16n16k16';
 import type { Device } from '../src/gpu/device.ts';
 import { defineKernel } from '../src/gpu/kernel.ts';
 import { elementwisePlan } from '../src/tensor/grid.ts';
@@ -8,12 +12,20 @@ import { Tensor } from '../src/tensor/tensor.ts';
 import { FLOAT } from './bench.ts';
 
 const kernel = defineKernel('ceilings', code);
+const matrixKernels = {
+  m16n16k16: defineKernel('ceilings-matrix', matrix16x16),
+  m8n16k16: defineKernel('ceilings-matrix', matrix8x16),
+  m8n8k8: defineKernel('ceilings-matrix', matrix8x8),
+  'm8n8k8-f32': defineKernel('ceilings-matrix', matrix8x8f32),
+};
 
 export interface Ceilings {
   /** Float32 multiply-adds in registers, operations per second. */
   readonly flops: number;
   /** Bytes per second read plus written: the faster of a buffer copy and a copying kernel. */
   readonly bandwidth: number;
+  /** Operations per second of the matrix unit, halves summed in float32; null where there is none. */
+  readonly matrixFlops: number | null;
 }
 
 /** How long to look: `quick` takes a fraction of a second and little memory, and is good to about 20 %. */
@@ -29,13 +41,17 @@ const THOROUGH: CeilingEffort = { rounds: 7, divisor: 1, floats: 2 ** 26 };
 export const QUICK_CEILINGS: CeilingEffort = { rounds: 2, divisor: 16, floats: 2 ** 23 };
 
 export async function measureCeilings(device: Device, effort = THOROUGH): Promise<Ceilings> {
-  return { flops: await flops(device, effort), bandwidth: await bandwidth(device, effort) };
+  return {
+    flops: await flops(device, effort),
+    bandwidth: await bandwidth(device, effort),
+    matrixFlops: await matrixFlops(device, effort),
+  };
 }
 
 async function flops(device: Device, { divisor, rounds }: CeilingEffort): Promise<number> {
   const workgroup = device.class === 'cpu' ? 8 : 256;
   const groups = device.class === 'cpu' ? 256 : 16384;
-  const steps = (device.class === 'cpu' ? 16384 : 8192) / divisor;
+  const steps = (device.class === 'cpu' ? 4096 : 2048) / divisor;
   const out = Tensor.empty(device, [groups * workgroup, 4]);
   const run = () =>
     device.run(kernel, 'flops', {
@@ -46,7 +62,32 @@ async function flops(device: Device, { divisor, rounds }: CeilingEffort): Promis
     });
   const best = await shortest(device, run, rounds);
   out.dispose();
-  return (2 * 4 * 8 * steps * groups * workgroup) / best;
+  return (2 * 4 * 8 * 4 * steps * groups * workgroup) / best;
+}
+
+async function matrixFlops(device: Device, { divisor, rounds }: CeilingEffort) {
+  const unit = device.matrixUnit;
+  if (!unit) return null;
+  const { shape, m, n, k, lanes } = unit;
+  const subgroups = 4;
+  const software = device.adapter.class === 'cpu';
+  const groups = software ? 4 : 1024;
+  const steps = (software ? 256 : 128) / divisor;
+  const out = Tensor.empty(device, [groups * subgroups, m, n]);
+  const run = () =>
+    device.run(matrixKernels[shape], 'flops', {
+      buffers: { out: out.buffer },
+      params: { steps },
+      overrides: {
+        THREADS: subgroups * lanes,
+        HALVES: m * k + k * n,
+        FLOATS: subgroups * m * n,
+      },
+      groups,
+    });
+  const best = await shortest(device, run, rounds);
+  out.dispose();
+  return (2 * m * n * k * 8 * steps * groups * subgroups) / best;
 }
 
 async function bandwidth(device: Device, { floats, rounds }: CeilingEffort): Promise<number> {

@@ -1,5 +1,4 @@
 /** The devices that tests share: opening one costs a second, and several at once contend. */
-import type { AdapterClass } from '../src/gpu/adapter.ts';
 import { Device, type DeviceOptions } from '../src/gpu/device.ts';
 
 const devices = new Map<string, Promise<Device>>();
@@ -8,14 +7,15 @@ function shared(options: DeviceOptions): Promise<Device> {
   const key = JSON.stringify(options);
   let device = devices.get(key);
   if (!device) {
-    device = Device.open(options);
+    // The kernels that run everywhere; those of a matrix unit have tests of their own (matrix-unit/units.ts).
+    device = Device.open({ matrixUnit: null, ...options });
     devices.set(key, device);
   }
   return device;
 }
 
-/** @param tuning run the kernels as tuned for this class of adapter, whatever the adapter is */
-export function testDevice(tuning?: AdapterClass): Promise<Device> {
+/** @param tuning run the kernels as tuned for this kind of adapter, whatever the adapter is */
+export function testDevice(tuning?: DeviceOptions['tuning']): Promise<Device> {
   return shared(tuning ? { tuning } : {});
 }
 
@@ -23,6 +23,6 @@ export function testDevice(tuning?: AdapterClass): Promise<Device> {
 export const TIGHT = 1024;
 
 /** A device whose bindings are so small that operations on more than `TIGHT` elements must split. */
-export function tightDevice(tuning?: AdapterClass): Promise<Device> {
+export function tightDevice(tuning?: DeviceOptions['tuning']): Promise<Device> {
   return shared({ ...(tuning && { tuning }), bindingBytes: 4 * TIGHT });
 }

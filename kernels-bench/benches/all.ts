@@ -3,6 +3,7 @@ import { attentionBenches } from './attention.ts';
 import { convBenches } from './conv2d.ts';
 import { elementwiseBenches } from './elementwise.ts';
 import { matmulBenches } from './matmul.ts';
+import { mixedBenches } from './mixed.ts';
 import { networkBenches } from './networks.ts';
 import { sequoiaBenches } from './sequoia.ts';
 import { stepBenches } from './steps.ts';
@@ -11,6 +12,7 @@ export const benches: readonly Bench[] = [
   ...matmulBenches,
   ...convBenches,
   ...attentionBenches,
+  ...mixedBenches,
   ...elementwiseBenches,
   ...stepBenches,
   ...sequoiaBenches,

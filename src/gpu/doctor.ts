@@ -3,9 +3,21 @@
  * what would be faster.
  */
 
-import { ADVICE, FASTER, hostFacts } from '#platform';
+import { ADVICE, FASTER, hostFacts, TOGGLES } from '#platform';
 import code from '../../shaders/doctor.wgsl';
-import { type AdapterRequest, type ChosenAdapter, searchAdapter } from './adapter.ts';
+import {
+  type AdapterClass,
+  type AdapterRequest,
+  type ChosenAdapter,
+  searchAdapter,
+} from './adapter.ts';
+import { chooseTuning, describeTuning } from './choose-tuning.ts';
+import {
+  chooseMatrixUnit,
+  describeConfig,
+  type MatrixShape,
+  matrixConfigs,
+} from './matrix-unit.ts';
 
 /** Plain data, fit for JSON. */
 export interface Diagnosis {
@@ -15,6 +27,10 @@ export interface Diagnosis {
   /** Null when nothing fits the request. */
   adapter: Omit<ChosenAdapter, 'adapter' | 'tried' | 'request'> | null;
   tried: ChosenAdapter['tried'];
+  /** Which tuning the kernels run with, and why; null without an adapter. */
+  tuning: string | null;
+  /** Dawn's toggles that we set; none in a browser. */
+  toggles: readonly string[];
   /** 'passed', or what went wrong with a small kernel; null without an adapter. */
   computeCheck: string | null;
   capabilities: {
@@ -22,8 +38,8 @@ export interface Diagnosis {
     /** Smallest and largest number of lanes, or null without subgroups. */
     subgroups: { min: number; max: number } | null;
     timestamps: boolean;
-    /** Number of tensor-core shapes the adapter lists. */
-    subgroupMatrices: number;
+    /** Tensor cores: the shapes that the adapter lists, the one in use, and why that or none. */
+    matrixUnit: { listed: string[]; used: MatrixShape | null; why: string };
   } | null;
   features: string[];
   /** The limits that bear on compute; sizes in bytes. */
@@ -58,6 +74,8 @@ export async function diagnose(request?: AdapterRequest): Promise<Diagnosis> {
       request: search.request,
       adapter: null,
       tried: search.tried,
+      tuning: null,
+      toggles: TOGGLES,
       computeCheck: null,
       capabilities: null,
       features: [],
@@ -71,13 +89,15 @@ export async function diagnose(request?: AdapterRequest): Promise<Diagnosis> {
   const features = [...adapter.features].sort();
   const limits = Object.fromEntries(Object.keys(LIMITS).map((key) => [key, limit(adapter, key)]));
   const { info } = adapter;
-  const matrices: unknown = Reflect.get(info, 'subgroupMatrixConfigs');
+  const matrixUnit = chooseMatrixUnit(new Set(features), info);
   const computeCheck = await computes(adapter);
   return {
     ok: computeCheck === 'passed',
     request: search.request,
     adapter: { name, kind, class: adapterClass, why },
     tried: search.tried,
+    tuning: describeTuning(await chooseTuning(search.chosen)),
+    toggles: TOGGLES,
     computeCheck,
     capabilities: {
       f16: features.includes('shader-f16'),
@@ -85,7 +105,11 @@ export async function diagnose(request?: AdapterRequest): Promise<Diagnosis> {
         ? { min: info.subgroupMinSize ?? 4, max: info.subgroupMaxSize ?? 128 }
         : null,
       timestamps: features.includes('timestamp-query'),
-      subgroupMatrices: Array.isArray(matrices) ? matrices.length : 0,
+      matrixUnit: {
+        listed: matrixConfigs(info).map(describeConfig),
+        used: matrixUnit.unit?.shape ?? null,
+        why: matrixUnit.why,
+      },
     },
     features,
     limits,
@@ -108,14 +132,15 @@ export function formatDiagnosis(diagnosis: Diagnosis): string {
         ['name', adapter.name],
         ['kind', adapter.kind],
         ['why', adapter.why],
-        ['kernel tuning', adapter.class === 'gpu' ? 'gpu' : 'cpu (software rasteriser)'],
+        ['kernel tuning', diagnosis.tuning ?? ''],
+        ['Dawn toggles', diagnosis.toggles.join('; ') || 'none of ours'],
         ['compute check', diagnosis.computeCheck ?? 'not run'],
       ]),
       block('Capabilities', [
         ['f16', can.f16 ? 'yes' : 'no (float32 only)'],
         ['subgroups', can.subgroups ? `yes, ${lanes(can.subgroups)} lanes` : 'no'],
         ['timestamps', can.timestamps ? 'yes' : 'no (kernels cannot be timed on the device)'],
-        ['subgroup matrices', can.subgroupMatrices ? `yes, ${can.subgroupMatrices} shapes` : 'no'],
+        ['matrix unit', unitInWords(can.matrixUnit, adapter.class)],
       ]),
       block(
         'Limits',
@@ -141,6 +166,14 @@ export function formatDiagnosis(diagnosis: Diagnosis): string {
     blocks.push(`${title}\n${diagnosis.advice.map((line) => `  - ${line}`).join('\n')}`);
   }
   return blocks.join('\n\n');
+}
+
+function unitInWords(
+  { used, why }: NonNullable<Diagnosis['capabilities']>['matrixUnit'],
+  on: AdapterClass,
+): string {
+  if (!used) return `no: ${why}`;
+  return on === 'gpu' ? `yes, ${why}` : `in software, which is slower than without: ${why}`;
 }
 
 function block(title: string, rows: [string, string][]): string {

@@ -51,7 +51,11 @@ export function reflect(kernel: Kernel): KernelInterface {
 }
 
 function readInterface(kernel: Kernel): KernelInterface {
-  const module = new WgslReflect(kernel.code);
+  // The parser knows neither lists of extensions nor the templates of this one; no interface depends on them.
+  const code = kernel.code
+    .replace(/^enable [^;]*;/gm, '')
+    .replace(/\b(subgroup_?[Mm]atrix\w*)<[^>]*>/g, '$1');
+  const module = new WgslReflect(code);
   const entries = new Map<string, EntryPoint>();
   for (const entry of module.entry.compute) {
     const storage: { name: string; binding: number; writable: boolean }[] = [];

@@ -1,5 +1,6 @@
 /** The browser's side of `#platform`: same exports as platform-node.ts. */
 import type { AdapterRequest, ChosenAdapter, Route } from './adapter.ts';
+import type { RequestedTuning, TuningKey } from './choose-tuning.ts';
 
 export const platform: 'node' | 'browser' = 'browser';
 export const routes: readonly Route[] = ['system'];
@@ -8,6 +9,14 @@ export const routes: readonly Route[] = ['system'];
 export function adapterSetting(): string | undefined {
   return undefined;
 }
+
+/** Nor files of tunings. */
+export async function requestedTuning(_key: TuningKey): Promise<RequestedTuning | null> {
+  return null;
+}
+
+/** A page cannot set Dawn's toggles. */
+export const TOGGLES: readonly string[] = [];
 
 const NEEDS_WEBGPU =
   'Open the page over https:// or on localhost, in a browser with WebGPU: Chrome or Edge 113+ ' +
@@ -55,6 +64,11 @@ export async function requestFrom(
       : { powerPreference: 'high-performance' };
   // Chromium answers null once while its GPU process restarts.
   return (await gpu.requestAdapter(options)) ?? gpu.requestAdapter(options);
+}
+
+/** Awaits work of an adapter on this processor; browsers wait without a core. */
+export function untilDone<T>(work: Promise<T>): Promise<T> {
+  return work;
 }
 
 /** Versions and hardware worth a line in a diagnosis. */

@@ -8,6 +8,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type { AdapterRequest, ChosenAdapter, Route } from './adapter.ts';
+import type { RequestedTuning, TuningKey } from './choose-tuning.ts';
 import { embeddedDriver, loadVulkanLoader } from './embedded-driver.ts';
 
 export const platform: 'node' | 'browser' = 'node';
@@ -20,6 +21,14 @@ export const routes: readonly Route[] =
 
 export function adapterSetting(): string | undefined {
   return process.env.HISTOGRAD_ADAPTER || undefined;
+}
+
+/** The tuning that the environment variable `HISTOGRAD_TUNING` asks for: a file, or `stored`. */
+export async function requestedTuning(key: TuningKey): Promise<RequestedTuning | null> {
+  const { HISTOGRAD_TUNING: setting } = process.env;
+  if (!setting) return null;
+  const { readTuning } = await import('./tuning-store.ts');
+  return readTuning(setting, key);
 }
 
 const LAVAPIPE =
@@ -54,7 +63,7 @@ export const FASTER: Record<ChosenAdapter['kind'], readonly string[]> = {
  * Dawn's toggles. Unsafe APIs unlock subgroup matrices, and f16 on NVIDIA needs its own switch.
  * Unquantised timestamps measure kernels shorter than 65 µs. Validation always stays on.
  */
-const DAWN_OPTIONS = [
+export const TOGGLES: readonly string[] = [
   'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
   'disable-dawn-features=timestamp_quantization',
 ];
@@ -114,9 +123,37 @@ async function instance(route: Route, filter: string | undefined): Promise<GPU> 
     );
   });
   Object.assign(globalThis, globals);
-  const gpu = create(filter ? [...DAWN_OPTIONS, filter] : DAWN_OPTIONS);
+  const gpu = create([...TOGGLES, ...(filter ? [filter] : [])]);
   instances.set(key, gpu);
   return gpu;
+}
+
+const ALARM = new Int32Array(new SharedArrayBuffer(4)); // never rings
+const LONGEST_NAP_MS = 1;
+/** Work that somebody waits for, since when, and whether the naps for it have begun. */
+const waits = { pending: 0, since: 0, napping: false };
+
+/**
+ * Awaits work of an adapter that computes on this processor's cores. Dawn's binding for Node asks again and again
+ * while something is pending, and takes a whole core from the driver. So the thread sleeps in between, a
+ * tenth of the time it has waited.
+ */
+export async function untilDone<T>(work: Promise<T>): Promise<T> {
+  if (waits.pending++ === 0) waits.since = performance.now();
+  if (!waits.napping) setImmediate(nap);
+  waits.napping = true;
+  try {
+    return await work;
+  } finally {
+    waits.pending--;
+  }
+}
+
+function nap(): void {
+  waits.napping = waits.pending > 0;
+  if (!waits.napping) return;
+  Atomics.wait(ALARM, 0, 0, Math.min((performance.now() - waits.since) / 10, LONGEST_NAP_MS));
+  setImmediate(nap);
 }
 
 /** Loads the bundled Vulkan loader; returns the variables that point it at its drivers. */
