@@ -33,6 +33,7 @@ import package::shared::attention_tile::block_stats;
 import package::shared::attention_tile::block_weights;
 import package::shared::attention_tile::score_gradient;
 import package::shared::attention_tile::store_scores;
+@if(half) enable f16;
 
 override CHUNKS: u32 = 2u;
 
@@ -44,9 +45,10 @@ var<workgroup> left: array<vec4<f32>, 256>; // [SLICE4][ROWS]
 var<workgroup> right: array<vec4<f32>, 128>; // [SLICE4][COLS]
 var<workgroup> weights: array<vec4<f32>, 544>; // [COLS][PAD]: four rows of a column
 
+// min: Dawn clamps each of the eight reads unless it sees that they are inside (shared/register_tile.wgsl, Bounds).
 fn block_at(x: u32, y: u32, d: u32, tile: mat4x4<f32>) -> mat4x4<f32> {
-  let l = d * ROWS + 4u * y;
-  let r = d * COLS + 4u * x;
+  let l = min(d, SLICE4 - 1u) * ROWS + 4u * min(y, ROWS / 4u - 1u);
+  let r = min(d, SLICE4 - 1u) * COLS + 4u * min(x, COLS / 4u - 1u);
   let columns = mat4x4<f32>(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
   return mat4x4<f32>(
     tile[0] + left[l] * columns,
@@ -81,10 +83,10 @@ fn products(place: Place, col: u32, x: u32, y: u32, of_b: bool) -> mat4x4<f32> {
       if (own) { at = row_at + min(place.row + line, params.rows - 1u) * row_stride + d; }
       var value = vec4<f32>(0.0);
       if (d < width4) {
-        if (own && of_b) { value = rows_b[at]; }
-        else if (own) { value = rows_a[at]; }
-        else if (of_b) { value = cols_b[at]; }
-        else { value = cols_a[at]; }
+        if (own && of_b) { value = vec4<f32>(rows_b[at]); }
+        else if (own) { value = vec4<f32>(rows_a[at]); }
+        else if (of_b) { value = vec4<f32>(cols_b[at]); }
+        else { value = vec4<f32>(cols_a[at]); }
       }
       if (own) { left[(i % SLICE4) * ROWS + line] = value; }
       else { right[(i % SLICE4) * COLS + line - ROWS] = value; }
@@ -118,8 +120,8 @@ var<private> o3: mat4x4<f32>;
 
 // Vec4 `index` of the row of the columns' operand that begins at `at`.
 fn part(of_b: bool, at: u32, index: u32) -> vec4<f32> {
-  if (of_b) { return cols_b[at + min(index, params.b4 - 1u)]; }
-  return cols_a[at + min(index, params.a4 - 1u)];
+  if (of_b) { return vec4<f32>(cols_b[at + min(index, params.b4 - 1u)]); }
+  return vec4<f32>(cols_a[at + min(index, params.a4 - 1u)]);
 }
 
 fn add_columns(of_b: bool, place: Place, col: u32, x: u32, y: u32) {

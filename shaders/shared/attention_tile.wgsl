@@ -8,8 +8,10 @@
 // Layout       operands: vec4s found by `*_at`: strides of batch, head and row, and the first vec4. stats: a vec2
 //              (log-sum-exp, sum of dO * O) per query. bias: strides of batch, head, row and column; batch b uses
 //              b % bias_batches; 0 of them: none.
+// Element      of the operands: float32, or with `?half` float16, widened when loaded; all else is float32.
 // Masks        a score below LOWEST counts for nothing, as does every column at or beyond the end.
 // Dropout      of the weight (query i, key j of its bag): word j % 4 of Philox block (query line) * key_quads + j / 4.
+import package::shared::element::Element;
 import package::shared::philox::philox_uniform;
 
 struct Params {
@@ -44,10 +46,10 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(0) var<storage, read> rows_a: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> cols_a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> rows_b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> cols_b: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> rows_a: array<vec4<Element>>;
+@group(0) @binding(1) var<storage, read> cols_a: array<vec4<Element>>;
+@group(0) @binding(2) var<storage, read> rows_b: array<vec4<Element>>;
+@group(0) @binding(3) var<storage, read> cols_b: array<vec4<Element>>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;

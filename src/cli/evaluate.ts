@@ -14,21 +14,17 @@ import type { ReportData } from '../report/types.ts';
 import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { environmentOf } from '../training/environment.ts';
+import { predictSlides } from '../training/predict.ts';
 import { predictionLines } from '../training/prediction-lines.ts';
 import { openRunFolder, RUN_FILES } from '../training/run-folder.ts';
 import { type RunSummary, readRun, summarise } from '../training/run-results.ts';
 import { TRAIN_DEFAULTS } from '../training/task.ts';
-import {
-  parseModel,
-  predictSlides,
-  requireFeatures,
-  type TrainedModel,
-} from '../training/trained-model.ts';
+import { parseModel, requireFeatures, type TrainedModel } from '../training/trained-model.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
-import { cohortShape } from './train-config.ts';
+import { cohortShape, streamOption } from './train-config.ts';
 import { unknownFeatures } from './unknown-features.ts';
 
 const schema = z.strictObject({
@@ -36,6 +32,7 @@ const schema = z.strictObject({
   transform: cohortShape.transform.unwrap().optional(),
   checkpoint: z.string(),
   out: z.string(),
+  streamAbove: streamOption,
   adapter: adapterOption,
   json: z.boolean().optional(),
 });
@@ -95,7 +92,7 @@ async function evaluateModel(
     const unknown = unknownFeatures(trained, source.settings);
     if (unknown !== undefined) warn(unknown);
     warnOfSeen(cohort, trained, warn);
-    const large = oversizeWarning(device, source, trained.options);
+    const large = oversizeWarning(device, source, trained.kind, trained.options);
     if (large) warn(large);
     const { out: _, json: __, ...given } = options;
     const config = { ...given, transform };
@@ -109,6 +106,7 @@ async function evaluateModel(
       source,
       slides,
       evaluationPatches,
+      options.streamAbove,
     )) {
       predicted.set(expression, slide * trained.genes.length);
     }

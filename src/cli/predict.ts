@@ -5,25 +5,24 @@ import Papa from 'papaparse';
 import { z } from 'zod';
 import { selectGenes } from '../data/expression-table.ts';
 import { sharedSettings } from '../data/feature-settings.ts';
-import type { FeatureOptions, PatchFeatures } from '../data/features.ts';
+import type { FeatureOptions } from '../data/features.ts';
 import { writeError, writeFileAtomic } from '../data/node/atomic-write.ts';
 import { listFeatureFiles } from '../data/node/cohort.ts';
-import { type FeatureHeader, readFeatureShape, readFeatures } from '../data/node/read-features.ts';
+import { type FeatureFile, openFeatures, rowsOf } from '../data/node/feature-file.ts';
+import { type FeatureHeader, readFeatureShape } from '../data/node/read-features.ts';
 import { readBytes, readText } from '../data/node/read-file.ts';
 import { serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import { Device } from '../gpu/device.ts';
 import { formatCount } from '../report/format.ts';
-import {
-  parseModel,
-  predictBag,
-  predictPatches,
-  requireFeatures,
-  type TrainedModel,
-} from '../training/trained-model.ts';
+import { PIECE } from '../training/bag-limit.ts';
+import { predictBag, predictPatches, predictStreamed, streamLimitOf } from '../training/predict.ts';
+import { scaled } from '../training/streaming.ts';
+import { parseModel, requireFeatures, type TrainedModel } from '../training/trained-model.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
 import { talk } from './progress.ts';
+import { streamOption } from './train-config.ts';
 import { unknownFeatures } from './unknown-features.ts';
 
 const schema = z.strictObject({
@@ -35,6 +34,7 @@ const schema = z.strictObject({
   genes: z.string().optional(),
   attention: z.string().optional(),
   patches: z.string().optional(),
+  streamAbove: streamOption,
   adapter: adapterOption,
   quiet: z.boolean().optional(),
 });
@@ -70,18 +70,24 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
     );
     const rows: string[] = [line(['slide', ...genes])];
     for (const { id, path } of files) {
-      const bag = await readFeatures(path, options);
-      const prediction = await predictBag(device, trained, bag, id);
-      if (prediction.patches) {
-        warn(
-          `${id}: this adapter holds ${prediction.patches.length} of its ${bag.rows} patches at once; so many random ones are used, always the same`,
-        );
-      }
-      rows.push(line([id, ...columns.map((g) => short(prediction.expression[g]!))]));
-      if (attention) await writeAttention(join(attention, `${id}.csv`), bag, prediction, trained);
-      if (patches) {
-        const expression = await predictPatches(device, trained, bag, columns);
-        await writePatches(join(patches, `${id}.safetensors`), bag, expression, genes);
+      const slide = await openFeatures(path, options);
+      try {
+        const prediction = await predictFile(device, trained, slide, id, options.streamAbove);
+        if (prediction.patches) {
+          warn(
+            `${id}: this adapter holds ${prediction.patches.length} of its ${slide.rows} patches at once; so many random ones are used, always the same`,
+          );
+        }
+        rows.push(line([id, ...columns.map((g) => short(prediction.expression[g]!))]));
+        if (attention) {
+          await writeAttention(join(attention, `${id}.csv`), slide, prediction, trained);
+        }
+        if (patches) {
+          const expression = await patchesOfFile(device, trained, slide, columns);
+          await writePatches(join(patches, `${id}.safetensors`), slide, expression, genes);
+        }
+      } finally {
+        slide.close();
       }
     }
     await writeFileAtomic(out, rows);
@@ -89,6 +95,39 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
     device.close();
   }
   say(`Wrote ${out}${attention ? `, ${attention}/` : ''}${patches ? `, ${patches}/` : ''}`);
+}
+
+/** A slide from its open file: whole, or in pieces where it is too large for that. */
+async function predictFile(
+  device: Device,
+  trained: TrainedModel,
+  slide: FeatureFile,
+  id: string,
+  streamAbove: number | undefined,
+): ReturnType<typeof predictBag> {
+  const above = streamLimitOf(device, trained, slide.width, streamAbove);
+  if (slide.rows > above) {
+    const pieces = scaled(() => rowsOf(slide, Math.min(PIECE, above)), trained.scales.features);
+    return { ...(await predictStreamed(trained, pieces, id)), patches: null };
+  }
+  const { rows, width } = slide;
+  const bag = { features: slide.read(0, rows), rows, width };
+  return predictBag(device, trained, bag, id, streamAbove);
+}
+
+async function patchesOfFile(
+  device: Device,
+  trained: TrainedModel,
+  { rows, width, read }: FeatureFile,
+  columns: readonly number[],
+): Promise<Float32Array> {
+  const out = new Float32Array(rows * columns.length);
+  for (let start = 0; start < rows; start += PIECE) {
+    const end = Math.min(rows, start + PIECE);
+    const bag = { features: read(start, end), rows: end - start, width };
+    out.set(await predictPatches(device, trained, bag, columns), start * columns.length);
+  }
+  return out;
 }
 
 /** From the headers, before anything is written: features of the right kind, and of one kind. */
@@ -135,7 +174,7 @@ async function geneFile(path: string): Promise<string[]> {
 
 async function writeAttention(
   path: string,
-  { coords }: PatchFeatures,
+  { coords }: Pick<FeatureFile, 'coords'>,
   { attention, patches }: Awaited<ReturnType<typeof predictBag>>,
   { kind }: TrainedModel,
 ): Promise<void> {
@@ -158,7 +197,7 @@ async function writeAttention(
 
 async function writePatches(
   path: string,
-  { rows, coords }: PatchFeatures,
+  { rows, coords }: Pick<FeatureFile, 'rows' | 'coords'>,
   expression: Float32Array,
   genes: readonly string[],
 ): Promise<void> {

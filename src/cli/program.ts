@@ -38,6 +38,13 @@ function adapter(): Option {
   );
 }
 
+function streamAbove(): Option {
+  return new Option(
+    '--stream-above <n>',
+    'direct-abmil: more patches than this go through the GPU in pieces (default: 65536, or what fits on the adapter)',
+  ).argParser(NUMBER);
+}
+
 /** How to read a cohort; shared by train and evaluate. */
 function cohortOptions(to: Command): Command {
   return to
@@ -130,6 +137,10 @@ function train(): Command {
     .option('--weight-decay <x>', 'decoupled weight decay (default: 1e-5)', NUMBER)
     .option('--warmup-epochs <n>', 'epochs of linear warm-up (default: by model, 0 or 5)', NUMBER)
     .option('--schedule <kind>', 'constant or cosine (default: by model)')
+    .option(
+      '--precision <kind>',
+      'float32, or mixed: products in float16, with a loss scale (default: float32)',
+    )
     .option('--max-norm <x>', 'clip the gradient to this norm (default: no clipping)', NUMBER)
     .option(
       '--patience <n>',
@@ -142,6 +153,7 @@ function train(): Command {
       'patches per batch when whole slides are predicted (default: 16384)',
       NUMBER,
     )
+    .addOption(streamAbove())
     .option(
       '--checkpoint-seconds <n>',
       'seconds from one checkpoint to the next (default: 30)',
@@ -253,6 +265,7 @@ function evaluate(): Command {
       "a model (a run's best.safetensors) to evaluate on --features and --expression",
     )
     .option('--out <dir>', 'folder for the report of --checkpoint')
+    .addOption(streamAbove())
     .addOption(adapter())
     .option('--json', 'print the scores as JSON')
     .action(async (run: string | undefined, flags: Record<string, unknown>) => {
@@ -283,6 +296,7 @@ function predict(): Command {
       '--patches <dir>',
       'also write the expression of every patch for --genes, one .safetensors per slide',
     )
+    .addOption(streamAbove())
     .addOption(adapter())
     .option('--quiet', 'print errors only')
     .action(async (flags: Record<string, unknown>) => {

@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { HistogradError } from '../errors.ts';
-import { formatDuration, formatFixed, formatSignificant } from '../report/format.ts';
+import { formatCount, formatDuration, formatFixed, formatSignificant } from '../report/format.ts';
 import type { TrainProgress } from '../training/task.ts';
 
 export interface Talk {
@@ -60,7 +60,7 @@ export class RunProgress {
     this.#total = totalSteps;
   }
 
-  update(name: string, { step, epoch, epochs, loss, point }: TrainProgress): void {
+  update(name: string, { step, epoch, epochs, loss, point, skipped = 0 }: TrainProgress): void {
     // A resumed model starts at a step it did not take now.
     if (step > this.#lastStep && this.#lastStep > 0) this.#taken += step - this.#lastStep;
     this.#lastStep = step;
@@ -77,7 +77,7 @@ export class RunProgress {
     this.#bar?.update(this.#done + step, {
       name,
       epoch: `${epoch}/${epochs}`,
-      loss: loss === undefined ? '-' : loss.toPrecision(3),
+      loss: `${loss === undefined ? '-' : loss.toPrecision(3)}${skipped > 0 ? `  ${formatCount(skipped, 'step')} left out` : ''}`,
       rate: rate > 0 ? rate.toPrecision(3) : '-',
       left: Number.isFinite(left) ? formatDuration(left) : '-',
     });

@@ -24,6 +24,9 @@ const count = z.int().min(1);
 const notNegative = z.number().min(0);
 const scale = z.enum(['none', 'zscore']);
 
+/** Patches above which a step or a slide goes through the GPU in pieces. */
+export const streamOption = count.optional();
+
 /** Training options that hold for every model of the run. */
 const training = {
   epochs: count.optional(),
@@ -38,6 +41,8 @@ const training = {
   patience: count.optional(),
   validateEvery: count.optional(),
   evaluationPatches: count.optional(),
+  streamAbove: streamOption,
+  precision: z.enum(['float32', 'mixed']).optional(),
   checkpointSeconds: notNegative.optional(),
   checkpointSteps: z.int().min(0).optional(),
   featureScale: scale.optional(),

@@ -10,6 +10,7 @@ import { type ModelKind, modelTitle } from '../models/registry.ts';
 import { formatCount, formatDuration, formatSignificant } from '../report/format.ts';
 import { renderReport } from '../report/report.ts';
 import type { ReportData } from '../report/types.ts';
+import { readsHalves } from '../tensor/convert.ts';
 import { oversizeWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { crossValidate } from '../training/cross-validate.ts';
@@ -64,12 +65,19 @@ export async function runTraining(
   const data = await fingerprintData(cohort, splits);
   // Before the folder: without an adapter nothing is written.
   const device = await Device.open(config.adapter ? { adapter: config.adapter } : {});
-  const run = await openRunFolder(out, identity(config), resume, { data });
+  const { mark: tuningMark } = device.chosenTuning;
+  const run = await openRunFolder(out, identity(config), resume, { data, tuningMark });
   const { name, why } = device.adapter;
   say(
     `${formatCount(cohort.slides.length, 'slide')}, ${formatCount(cohort.genes.length, 'gene')}, ${formatCount(splits.length, 'fold')}; on ${name} (${why})`,
   );
-  const environment = { ...(await environmentOf(device)), seed: String(config.seed) };
+  const { seed, precision = 'float32' } = config;
+  const environment = { ...(await environmentOf(device)), seed: String(seed), precision };
+  if (precision === 'mixed' && !readsHalves(device)) {
+    warn(
+      `${name} does not multiply in float16 (${device.features.has('shader-f16') ? 'it is a CPU' : 'no shader-f16'}): --precision mixed rounds as it would elsewhere, but is slower than float32 here`,
+    );
+  }
   await run.write('environment', `${JSON.stringify(environment, undefined, 2)}\n`);
 
   const groupsOf = (regime: GeneRegime) => geneGroups(cohort.genes, regime).length;
@@ -78,7 +86,7 @@ export async function runTraining(
   const progress = new RunProgress(total, !config.quiet, say);
   const source = cohortSource(cohort.slides, config);
   for (const model of config.model) {
-    const large = oversizeWarning(device, source, optionsOf(config, model).modelOptions);
+    const large = oversizeWarning(device, source, model, optionsOf(config, model).modelOptions);
     if (large) warn(`${model}: ${large}`);
   }
   const models: ReportData['models'] = [];
@@ -91,6 +99,7 @@ export async function runTraining(
         const title =
           regimes.length > 1 ? `${modelTitle(model)}, ${regimeTitle(regime)}` : modelTitle(model);
         let left = groups;
+        let skipped = 0;
         let started = performance.now();
         let fresh = false;
         const report = await crossValidate({
@@ -105,17 +114,20 @@ export async function runTraining(
           transform: config.transform,
           record: (fold, group) => run.group(model, fold, group),
           signal,
+          onWarning: warn,
           onProgress: (news) =>
             progress.update(`${model} ${news.fold}${groups > 1 ? ` ${news.group}` : ''}`, news),
-          onGroup: (fold, _group, _result, before) => {
+          onGroup: (fold, _group, result, before) => {
             progress.finish(steps.get(fold) ?? 0);
             fresh ||= !before;
+            skipped += result.skippedSteps ?? 0;
             if (--left > 0) return;
             const time = formatDuration((performance.now() - started) / 1000);
             progress.line(
-              `${title}, ${fold}: ${fresh ? `trained and tested in ${time}` : 'finished before'}`,
+              `${title}, ${fold}: ${fresh ? `trained and tested in ${time}` : 'finished before'}${skipped > 0 ? `; ${formatCount(skipped, 'step')} left out (a gradient overflowed float16)` : ''}`,
             );
             left = groups;
+            skipped = 0;
             started = performance.now();
             fresh = false;
           },

@@ -122,15 +122,17 @@ export class BufferPool {
 
   /**
    * What `body` takes and gives back stays out of the pool, so that its commands can be done again with the same
-   * buffers. Returns these; they count as live until they are released.
+   * buffers. Returns these; they count as live until they are released. `held`: those that it did not give back.
    */
-  reserve<T>(body: () => T): { result: T; reserved: PooledBuffer[] } {
+  reserve<T>(body: () => T): { result: T; reserved: PooledBuffer[]; held: PooledBuffer[] } {
     const reserve: Reserve = { taken: new Set(), free: new Map() };
     const reserved = () => [...reserve.free.values()].flat();
     this.#reserve = reserve;
     try {
       const result = body();
-      return { result, reserved: reserved() };
+      const free = new Set(reserved());
+      const held = [...reserve.taken].filter((buffer) => !free.has(buffer));
+      return { result, reserved: [...free], held };
     } catch (error) {
       this.#reserve = null;
       for (const buffer of reserved()) this.release(buffer);

@@ -9,6 +9,8 @@
  * Nothing here throws late and unseen: errors the GPU reports asynchronously (validation, memory,
  * loss) are kept and thrown at the next `read` or `sync`.
  */
+
+import { untilDone } from '#platform';
 import { HistogradError } from '../errors.ts';
 import {
   type AdapterClass,
@@ -17,12 +19,16 @@ import {
   chooseAdapter,
 } from './adapter.ts';
 import { BINDING_ALIGNMENT, BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
+import { type ChosenTuning, chooseTuning } from './choose-tuning.ts';
 import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
+import { chooseMatrixUnit, MATRIX_FEATURE, type MatrixUnit } from './matrix-unit.ts';
 import { type Pack, ParameterRing } from './parameter-ring.ts';
 import { type Binding, boundBuffer, Pipelines } from './pipelines.ts';
 import { isRecording, Recording, record } from './recording.ts';
 import { Staging } from './staging.ts';
+import type { Tuning } from './tuning.ts';
+import type { TuningName } from './tunings.ts';
 
 type Params = Readonly<Record<string, ParamValue>>;
 
@@ -40,10 +46,15 @@ export interface DeviceOptions {
   adapter?: AdapterRequest;
   /** Ask for WebGPU's default limits instead of all the adapter offers; to test what fits everywhere. */
   defaultLimits?: boolean;
-  /** Kernels as tuned for this class of adapter, instead of the adapter's own; to test both anywhere. */
-  tuning?: AdapterClass;
+  /**
+   * Kernels as tuned for another kind of adapter, or by the caller's own numbers, instead of the adapter's own
+   * (`choose-tuning.ts`).
+   */
+  tuning?: TuningName | Tuning;
   /** Bytes that one binding may span, if less than the adapter allows; to test the splitting of large tensors on small ones. */
   bindingBytes?: number;
+  /** Instead of the adapter's own matrix unit; null: none. To compare with and without, and to test emulated ones. */
+  matrixUnit?: MatrixUnit | null;
   /** Submits by itself after so many dispatches, so that whoever shows a page on this GPU gets a turn in between. */
   dispatchesPerSubmission?: number;
 }
@@ -58,7 +69,14 @@ interface Dispatch {
   readonly pack: Pack;
 }
 
-const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+/** While kernels are compiled ahead. */
+interface Ahead {
+  readonly compiling: Promise<void>[];
+  /** What the dispatches that were left out would have written. */
+  readonly skipped: Set<PooledBuffer>;
+}
+
+const FEATURES: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query', MATRIX_FEATURE];
 /** Limits worth having more of; the others stay at WebGPU's defaults. */
 const LIMITS = [
   'maxBufferSize',
@@ -72,17 +90,26 @@ const LIMITS = [
 export class Device {
   readonly adapter: ChosenAdapter;
   readonly raw: GPUDevice;
+  /** Which class of adapter kernels are tuned for. */
   readonly class: AdapterClass;
+  readonly tuning: Tuning;
+  readonly chosenTuning: ChosenTuning;
   /** Lanes of a subgroup where the adapter has exactly one size and can shuffle, else 0. */
   readonly subgroupSize: number;
+  /** The matrix unit (tensor cores) where the adapter has one that kernels are written for; used as a GPU only (`class`). */
+  readonly matrixUnit: MatrixUnit | null;
   /** Bytes that one binding may span; kernels see larger tensors in parts. */
   readonly bindingBytes: number;
+  /** Workgroups per dimension; read once, because asking the GPU costs as much as a dispatch. */
+  readonly #groupLimit: number;
   readonly #pool: BufferPool;
   readonly #ring: ParameterRing;
   readonly #pipelines: Pipelines;
   readonly #staging: Staging;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
+  /** Set in the pass already. */
+  #pipeline: GPUComputePipeline | null = null;
   #recording = 1;
   #failure: HistogradError | null = null;
   /** Reads and syncs under way: a failed submission spoils all of them. */
@@ -91,6 +118,7 @@ export class Device {
   #closed = false;
   /** Buffers used by the step being recorded. */
   #used: Set<PooledBuffer> | null = null;
+  #ahead: Ahead | null = null;
   #dispatches = 0;
   #submissions = 0;
   readonly #dispatchesPerSubmission: number;
@@ -99,31 +127,42 @@ export class Device {
   static async open(options: DeviceOptions = {}): Promise<Device> {
     const chosen = await chooseAdapter(options.adapter);
     const { adapter } = chosen;
+    const tuning = await chooseTuning(chosen, options.tuning);
     const requiredLimits: Record<string, number> = {};
     if (!options.defaultLimits)
       for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
     const raw = await adapter
       .requestDevice({
         label: 'histograd',
-        requiredFeatures: FEATURES.filter((f) => adapter.features.has(f)),
+        requiredFeatures: FEATURES.filter((f): f is GPUFeatureName => adapter.features.has(f)),
         requiredLimits,
       })
       .catch((cause: unknown) => {
         throw noDevice(chosen.name, cause);
       });
-    return new Device(chosen, raw, options);
+    return new Device(chosen, raw, tuning, options);
   }
 
-  private constructor(chosen: ChosenAdapter, raw: GPUDevice, options: DeviceOptions) {
+  private constructor(
+    chosen: ChosenAdapter,
+    raw: GPUDevice,
+    tuning: ChosenTuning,
+    options: DeviceOptions,
+  ) {
     this.adapter = chosen;
     this.raw = raw;
-    this.class = options.tuning ?? chosen.class;
-    const { maxStorageBufferBindingSize } = raw.limits;
+    this.chosenTuning = tuning;
+    this.tuning = tuning.tuning;
+    this.class = this.tuning.class;
+    const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = raw.limits;
+    this.#groupLimit = maxComputeWorkgroupsPerDimension;
     const most = Math.min(options.bindingBytes ?? Infinity, maxStorageBufferBindingSize);
     this.bindingBytes = most - (most % BINDING_ALIGNMENT); // kernels read whole vec4s to its end
     const { subgroupMinSize, subgroupMaxSize } = chosen.adapter.info;
     const shuffles = raw.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
     this.subgroupSize = shuffles ? (subgroupMinSize ?? 0) : 0;
+    const ownUnit = chooseMatrixUnit(raw.features, chosen.adapter.info).unit;
+    this.matrixUnit = options.matrixUnit === undefined ? ownUnit : options.matrixUnit;
     this.#dispatchesPerSubmission = options.dispatchesPerSubmission ?? Infinity;
     this.#pool = new BufferPool(
       raw,
@@ -183,10 +222,17 @@ export class Device {
     const interface_ = entryPoint(kernel, entry);
     const groups = typeof request.groups === 'number' ? this.fold(request.groups) : request.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
-    const limit = this.raw.limits.maxComputeWorkgroupsPerDimension;
-    if (Math.max(...groups) > limit) throw tooManyWorkgroups(kernel.name, groups, limit);
+    const limit = this.#groupLimit;
+    if (groups[0] > limit || groups[1] > limit || groups[2] > limit)
+      throw tooManyWorkgroups(kernel.name, groups, limit);
     const { params: layout, storage } = interface_;
     const { params = {} } = request;
+    if (this.#ahead) {
+      this.#ahead.compiling.push(this.#pipelines.compile(kernel, entry, request.overrides ?? {}));
+      const written = storage.filter(({ writable }) => writable);
+      for (const { name } of written) this.#ahead.skipped.add(boundBuffer(request.buffers[name]!));
+      return;
+    }
     const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
     const dispatch: Dispatch = {
       pipeline: pipeline.raw,
@@ -217,7 +263,7 @@ export class Device {
 
   /** Workgroup counts per dimension are limited: folds a long row of them into a rectangle. */
   fold(count: number): readonly [number, number, number] {
-    const limit = this.raw.limits.maxComputeWorkgroupsPerDimension;
+    const limit = this.#groupLimit;
     if (count <= limit) return [count, 1, 1];
     const y = Math.ceil(count / limit);
     return [Math.ceil(count / y), y, 1];
@@ -282,6 +328,32 @@ export class Device {
     }
   }
 
+  /**
+   * Compiles the kernels that `body` will run, aside and several at a time, so that its first run stalls nobody. Nothing of
+   * it is computed: it must leave nothing behind that a kernel would have written.
+   *
+   * @throws HistogradError `compile-ahead` when it does; what `body` throws
+   */
+  async compileAhead(body: () => void): Promise<void> {
+    this.#throwIfLost();
+    const ahead: Ahead = { compiling: [], skipped: new Set() };
+    this.#ahead = ahead;
+    try {
+      const { reserved, held } = this.#pool.reserve(body);
+      for (const buffer of reserved) this.#pool.release(buffer);
+      if (held.some((buffer) => ahead.skipped.has(buffer))) {
+        throw new HistogradError(
+          'compile-ahead',
+          'What was run to compile its kernels keeps a result, which was never computed.',
+          'Dispose of all it makes, or do without compileAhead.',
+        );
+      }
+    } finally {
+      this.#ahead = null;
+    }
+    await Promise.all(ahead.compiling);
+  }
+
   /** Submits what is recorded; does not wait. */
   flush(): void {
     if (!this.#encoder) return;
@@ -300,7 +372,7 @@ export class Device {
   async sync(): Promise<void> {
     this.#waiting++;
     this.flush();
-    await this.raw.queue.onSubmittedWorkDone().catch(() => {});
+    await this.#untilDone(this.raw.queue.onSubmittedWorkDone()).catch(() => {});
     await this.#settle();
   }
 
@@ -314,7 +386,7 @@ export class Device {
     if (padded > 0) this.#closePass().copyBufferToBuffer(buffer.raw, 0, staging, 0, padded);
     this.flush();
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.#untilDone(staging.mapAsync(GPUMapMode.READ));
     } catch (cause) {
       // The notice that the device was lost may come a little later than the failure it caused.
       await Promise.race([this.raw.lost, new Promise((resolve) => setTimeout(resolve, 200))]);
@@ -326,6 +398,10 @@ export class Device {
     this.#staging.giveBack(staging);
     await this.#settle();
     return data;
+  }
+
+  #untilDone<T>(work: Promise<T>): Promise<T> {
+    return this.adapter.class === 'cpu' ? untilDone(work) : work;
   }
 
   /** GPU time of what `work` records, in seconds; null where the adapter has no timestamps. */
@@ -403,6 +479,7 @@ export class Device {
   #closePass(): GPUCommandEncoder {
     this.#pass?.end();
     this.#pass = null;
+    this.#pipeline = null;
     this.#encoder ??= this.#newEncoder();
     return this.#encoder;
   }
@@ -419,8 +496,11 @@ export class Device {
     const at = this.#ring.add(paramBytes, pack);
     for (const buffer of buffers) this.#use(buffer);
     const pass = this.#openPass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindGroup, paramBytes > 0 ? [at] : []);
+    // Each call into the driver counts: three of them are most of what a replayed dispatch costs.
+    if (pipeline !== this.#pipeline) pass.setPipeline(pipeline);
+    this.#pipeline = pipeline;
+    if (paramBytes > 0) pass.setBindGroup(0, bindGroup, [at]);
+    else pass.setBindGroup(0, bindGroup);
     pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
     this.#dispatches++;
     this.#unsubmitted++;

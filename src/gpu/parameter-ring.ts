@@ -10,10 +10,13 @@ export class ParameterRing {
   readonly #gpu: GPUDevice;
   readonly #bytes = new Uint8Array(BYTES);
   readonly #view = new DataView(this.#bytes.buffer);
+  /** Read once: asking the GPU costs as much as a dispatch. */
+  readonly #align: number;
   #used = 0;
 
   constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
+    this.#align = gpu.limits.minUniformBufferOffsetAlignment;
     this.buffer = gpu.createBuffer({
       label: 'parameters',
       size: BYTES,
@@ -30,8 +33,7 @@ export class ParameterRing {
     const at = this.#used;
     if (bytes === 0) return at;
     pack(this.#view, at, this.#bytes);
-    const align = this.#gpu.limits.minUniformBufferOffsetAlignment;
-    this.#used = Math.ceil((at + bytes) / align) * align;
+    this.#used = Math.ceil((at + bytes) / this.#align) * this.#align;
     return at;
   }
 

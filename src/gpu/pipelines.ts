@@ -10,6 +10,8 @@ interface Pipeline {
   readonly id: number;
 }
 
+type Overrides = Readonly<Record<string, number | boolean>>;
+
 export type Binding = PooledBuffer | BufferRange;
 
 export function boundBuffer(binding: Binding): PooledBuffer {
@@ -35,6 +37,7 @@ export class Pipelines {
   readonly #bindingBytes: number;
   readonly #onError: (error: HistogradError) => void;
   readonly #pipelines = new Map<string, Pipeline>();
+  readonly #compiling = new Set<string>();
   /** In order of use. */
   readonly #bindGroups = new Map<string, BindGroup>();
   readonly #bindGroupsOf = new Map<number, Set<string>>();
@@ -52,15 +55,43 @@ export class Pipelines {
   }
 
   /** The pipeline of an entry point with these overrides; compiled once. */
-  pipeline(
-    kernel: Kernel,
-    entry: string,
-    overrides: Readonly<Record<string, number | boolean>>,
-  ): Pipeline {
-    let key = `${kernel.name}/${entry}`;
-    for (const name in overrides) key += `,${name}=${overrides[name]}`;
+  pipeline(kernel: Kernel, entry: string, overrides: Overrides): Pipeline {
+    const key = keyOf(kernel, entry, overrides);
     const found = this.#pipelines.get(key);
     if (found) return found;
+    this.#gpu.pushErrorScope('validation');
+    const { layout, descriptor } = this.#describe(kernel, entry, overrides);
+    const raw = this.#gpu.createComputePipeline(descriptor);
+    this.#gpu.popErrorScope().then(
+      (error) => {
+        if (error) this.#onError(invalidKernel(descriptor.label, overrides, error));
+      },
+      () => {},
+    );
+    return this.#keep(key, layout, raw);
+  }
+
+  /** Compiles it aside, if it is not there yet. A failure is no failure: whoever needs the pipeline will meet it. */
+  async compile(kernel: Kernel, entry: string, overrides: Overrides): Promise<void> {
+    const key = keyOf(kernel, entry, overrides);
+    if (this.#pipelines.has(key) || this.#compiling.has(key)) return;
+    this.#compiling.add(key);
+    this.#gpu.pushErrorScope('validation');
+    const { layout, descriptor } = this.#describe(kernel, entry, overrides);
+    const made = this.#gpu.createComputePipelineAsync(descriptor);
+    this.#gpu.popErrorScope().catch(() => {});
+    const raw = await made.catch(() => null);
+    this.#compiling.delete(key);
+    if (raw && !this.#pipelines.has(key)) this.#keep(key, layout, raw);
+  }
+
+  #keep(key: string, layout: GPUBindGroupLayout, raw: GPUComputePipeline): Pipeline {
+    const pipeline = { raw, layout, id: this.#pipelines.size };
+    this.#pipelines.set(key, pipeline);
+    return pipeline;
+  }
+
+  #describe(kernel: Kernel, entry: string, overrides: Overrides) {
     const known = reflect(kernel).overrides;
     const constants: Record<string, number> = {};
     for (const [name, value] of Object.entries(overrides)) {
@@ -75,7 +106,6 @@ export class Pipelines {
     }
     const { storage, params } = entryPoint(kernel, entry);
     const label = `${kernel.name}/${entry}`;
-    this.#gpu.pushErrorScope('validation');
     const layout = this.#gpu.createBindGroupLayout({
       label,
       entries: [
@@ -99,7 +129,7 @@ export class Pipelines {
           : []),
       ],
     });
-    const raw = this.#gpu.createComputePipeline({
+    const descriptor = {
       label,
       layout: this.#gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: {
@@ -107,16 +137,8 @@ export class Pipelines {
         entryPoint: entry,
         constants,
       },
-    });
-    this.#gpu.popErrorScope().then(
-      (error) => {
-        if (error) this.#onError(invalidKernel(label, overrides, error));
-      },
-      () => {},
-    );
-    const pipeline = { raw, layout, id: this.#pipelines.size };
-    this.#pipelines.set(key, pipeline);
-    return pipeline;
+    };
+    return { layout, descriptor };
   }
 
   /** The bind group of these buffers, by the names of the WGSL variables; made once. */
@@ -200,4 +222,10 @@ export class Pipelines {
     }
     this.#bindGroups.delete(key);
   }
+}
+
+function keyOf(kernel: Kernel, entry: string, overrides: Overrides): string {
+  let key = `${kernel.name}/${entry}`;
+  for (const name in overrides) key += `,${name}=${overrides[name]}`;
+  return key;
 }

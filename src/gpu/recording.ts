@@ -67,17 +67,17 @@ export class Recording {
     for (const command of this.commands) command.run();
   }
 
-  /** Throws unless `next`, the recording of the step after, does the same with the same values. */
-  requireSame(next: Recording): void {
+  /** The error to throw unless `next`, the recording of the step after, does the same with the same values. */
+  difference(next: Recording): HistogradError | null {
     const { commands } = next;
     const at = this.commands.findIndex((command, i) => !same(command, commands[i]));
-    if (at < 0 && commands.length === this.commands.length) return;
+    if (at < 0 && commands.length === this.commands.length) return null;
     const [before, now] = [this.commands[at], commands[at < 0 ? this.commands.length : at]];
     const detail =
       before && before.what === now?.what
         ? `${before.what} had other values`
         : `${before?.what ?? 'the end'} became ${now?.what ?? 'the end'}`;
-    throw new HistogradError(
+    return new HistogradError(
       'capture',
       `A step cannot be replayed: from one step to the next, ${detail}.`,
       'Pass data that changes as inputs, and numbers that change as functions (an optimiser takes its factor so); or do not capture the step.',

@@ -3,6 +3,7 @@
  * image embedding and an embedding of the expression profile are pulled together by InfoNCE. A slide
  * is predicted as the weighted mean of the training profiles whose embeddings are most similar to its own.
  */
+import { trimmed } from '../autograd/tape.ts';
 import { AttentionPool } from '../nn/attention-pool.ts';
 import { Dropout, type Init, LayerNorm, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
@@ -70,7 +71,8 @@ class ImageBranch extends Module {
   }
 
   forward({ features, segments }: Bags): { pooled: Tensor; attention: Tensor } {
-    return this.attention.forward(this.drop.forward(relu(this.embed.forward(features))), segments);
+    const h = trimmed(() => this.drop.forward(relu(this.embed.forward(features))));
+    return this.attention.forward(h, segments);
   }
 }
 

@@ -3,6 +3,7 @@
  * h = dropout(ReLU(embed(x))), attention pooling, one linear head for all genes, mean squared error.
  */
 
+import { trimmed } from '../autograd/tape.ts';
 import { AttentionPool } from '../nn/attention-pool.ts';
 import { Dropout, Linear } from '../nn/layers.ts';
 import { mse } from '../ops/mse.ts';
@@ -62,7 +63,7 @@ export class DirectAbmil extends ExpressionModel {
 
   /** Features [total, d] to h [total, hidden]. */
   hidden(features: Tensor): Tensor {
-    return this.drop.forward(relu(this.embed.forward(features)));
+    return trimmed(() => this.drop.forward(relu(this.embed.forward(features))));
   }
 
   /** Expression [B, G] and attention [total, 1]. */

@@ -4,6 +4,7 @@
  * average the hidden layer first and apply the head once per bag: the same numbers, without
  * patches × genes products. `predictPatches` applies the head to every patch, for maps.
  */
+import { trimmed } from '../autograd/tape.ts';
 import { Dropout, Linear } from '../nn/layers.ts';
 import { mse } from '../ops/mse.ts';
 import { segmentMean } from '../ops/segment.ts';
@@ -62,6 +63,6 @@ export class DirectPatchLevel extends ExpressionModel {
   }
 
   private patchHidden(features: Tensor): Tensor {
-    return this.drop.forward(relu(this.hidden.forward(features)));
+    return trimmed(() => this.drop.forward(relu(this.hidden.forward(features))));
   }
 }

@@ -5,6 +5,7 @@
  * log-sum-exp of a piece's scores (the online softmax of Milakov & Gimelshein 2018). A training step goes through the
  * pieces twice: first for lse and z; then, with dz known from the head, each piece is computed again and differentiated.
  */
+import { autocast } from '../autograd/autocast.ts';
 import { Parameter } from '../autograd/parameter.ts';
 import { backward, backwardFrom, noGrad } from '../autograd/tape.ts';
 import { HistogradError } from '../errors.ts';
@@ -12,7 +13,8 @@ import type { Device } from '../gpu/device.ts';
 import { mul, sub } from '../ops/binary.ts';
 import { mse } from '../ops/mse.ts';
 import { segmentSoftmax, segmentSum, segmentWeightedSum } from '../ops/segment.ts';
-import { exp } from '../ops/unary.ts';
+import { affine, exp } from '../ops/unary.ts';
+import type { GradScaler } from '../optim/grad-scaler.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { Segments } from '../tensor/segments.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -25,28 +27,42 @@ import type { Prediction } from './model.ts';
  */
 export type FeaturePieces = () => Iterable<Float32Array> | AsyncIterable<Float32Array>;
 
+/** How a slide counts in a step, and who watches. */
+export interface StreamedOptions {
+  /** On the loss and its gradient: 1 / B for a slide that is one of B in a step. Default 1. */
+  readonly share?: number;
+  /** Mixed precision: products in float16 (`autocast`), and gradients of the scaled loss. Default: float32. */
+  readonly scaler?: GradScaler | null;
+  /** Called when most memory is in use: after each piece's backward pass. */
+  readonly onPiece?: () => void;
+}
+
 /**
  * Loss of one slide, its gradient added to `grad` of the parameters, as `backward(model.loss(…))` of the whole slide
  * would; only dropout, where there is any, draws otherwise, piece by piece. Costs a third more than with the whole slide on the GPU.
  *
  * @param targets [1, G]
+ * @returns the loss, times `share`
  * @throws HistogradError `shape` for pieces that are no rows of the model's width, none at all, or others the second time
  */
 export async function streamedBackward(
   model: DirectAbmil,
   pieces: FeaturePieces,
   targets: Tensor,
+  options: StreamedOptions = {},
 ): Promise<number> {
+  const { share = 1, scaler = null } = options;
   const { generator } = model;
   const start = generator.offset;
-  const { pooled, logSumExp, sizes } = await pool(model, pieces, targets.device);
+  const { pooled, logSumExp, sizes } = await pool(model, pieces, targets.device, scaler !== null);
   const end = generator.offset;
 
   const z = Parameter.of(keep(Tensor.from(targets.device, pooled, [1, pooled.length])));
   try {
     const value = scope(() => {
-      const loss = mse(model.head.forward(z), targets);
-      backward(loss);
+      const whole = autocast(() => mse(model.head.forward(z), targets), scaler !== null);
+      const loss = share === 1 ? whole : affine(whole, share);
+      backward(scaler?.scale(loss) ?? loss);
       return loss;
     });
     const loss = await value.item().finally(() => value.dispose());
@@ -54,7 +70,7 @@ export async function streamedBackward(
     let index = 0;
     for await (const piece of pieces()) {
       if (piece.length !== sizes[index++]) throw changed(index - 1, piece.length, sizes);
-      differentiate(model, piece, z, logSumExp);
+      differentiate(model, piece, z, logSumExp, options);
       await targets.device.sync(); // or uploads would pile up
     }
     if (index !== sizes.length) throw changed(index, 0, sizes);
@@ -71,7 +87,7 @@ export async function streamedPrediction(
   pieces: FeaturePieces,
 ): Promise<Prediction> {
   const { device } = model.embed.weight;
-  const { pooled, logSumExp, scores } = await pool(model, pieces, device);
+  const { pooled, logSumExp, scores } = await pool(model, pieces, device, false);
   const expression = scope(() =>
     noGrad(() => model.head.forward(Tensor.from(device, pooled, [1, pooled.length]))),
   );
@@ -93,7 +109,12 @@ interface Pooled {
 }
 
 /** The first pass, in float64 from piece to piece. */
-async function pool(model: DirectAbmil, pieces: FeaturePieces, device: Device): Promise<Pooled> {
+async function pool(
+  model: DirectAbmil,
+  pieces: FeaturePieces,
+  device: Device,
+  mixed: boolean,
+): Promise<Pooled> {
   const scores: Float32Array[] = [];
   const sizes: number[] = [];
   let logSumExp = -Infinity;
@@ -101,8 +122,7 @@ async function pool(model: DirectAbmil, pieces: FeaturePieces, device: Device): 
   for await (const piece of pieces()) {
     const part = scope(() =>
       noGrad(() => {
-        const { h, segments } = hiddenOf(model, piece, device);
-        const a = model.attention.scores(h);
+        const { h, a, segments } = scoresOf(model, piece, device, mixed);
         const z = segmentWeightedSum(h, segmentSoftmax(a, segments), segments);
         segments.dispose();
         return { a, z };
@@ -135,26 +155,32 @@ function differentiate(
   piece: Float32Array,
   z: Parameter,
   logSumExp: number,
+  { scaler = null, onPiece }: StreamedOptions,
 ): void {
   scope(() => {
     const { device } = z;
-    const { h, segments } = hiddenOf(model, piece, device);
-    const w = exp(sub(model.attention.scores(h), Tensor.scalar(device, logSumExp)));
+    const { h, a, segments } = scoresOf(model, piece, device, scaler !== null);
+    const w = exp(sub(a, Tensor.scalar(device, logSumExp)));
     const constant = z.view();
     const share = sub(segmentWeightedSum(h, w, segments), mul(segmentSum(w, segments), constant));
     backwardFrom(share, z.grad!);
+    onPiece?.();
     segments.dispose();
   });
 }
 
-function hiddenOf(model: DirectAbmil, piece: Float32Array, device: Device) {
+/** h and the attention scores of a piece. */
+function scoresOf(model: DirectAbmil, piece: Float32Array, device: Device, mixed: boolean) {
   const width = model.embed.weight.shape[1]!;
   const rows = piece.length / width;
   if (!Number.isInteger(rows) || rows === 0) {
     throw notRows(`pieces of whole rows of ${width} numbers`, `one of ${piece.length} numbers`);
   }
   const features = Tensor.from(device, piece, [rows, width]);
-  return { h: model.hidden(features), segments: new Segments(device, [0, rows]) };
+  return autocast(() => {
+    const h = model.hidden(features);
+    return { h, a: model.attention.scores(h), segments: new Segments(device, [0, rows]) };
+  }, mixed);
 }
 
 function notRows(expected: string, found: string): HistogradError {

@@ -1,18 +1,22 @@
 /** One dispatch of an attention kernel: which one runs where, and what it is told. */
 import subgroupCode from '../../shaders/attention-subgroup.wgsl';
 import tiledCode from '../../shaders/attention-tiled.wgsl';
+import halfTiledCode from '../../shaders/attention-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
-import { defineKernel } from '../gpu/kernel.ts';
+import { defineKernel, type Kernel } from '../gpu/kernel.ts';
 import type { Binding } from '../gpu/pipelines.ts';
 import { bindPart, type Part, rowParts } from '../tensor/parts.ts';
 import type { Draw } from '../tensor/random.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import type { Additive } from './attention-bias.ts';
+import { matrixAttention } from './matrix-kernels.ts';
 
 const KERNELS = {
   subgroup: defineKernel('attention-subgroup', subgroupCode),
   tiled: defineKernel('attention-tiled', tiledCode),
 };
+/** For operands in float16, which only GPUs read (`readsHalves`). */
+const HALF_KERNEL = defineKernel('attention-tiled-half', halfTiledCode);
 
 /** Where the rows of an operand lie, in elements; all are multiples of 4. */
 export interface Operand {
@@ -44,7 +48,10 @@ export interface Problem {
   readonly dropout: (Draw & { p: number }) | null;
 }
 
-/** Operands of a dispatch by role: the rows that workgroups own, and the columns that they walk. */
+/**
+ * Operands of a dispatch by role: the rows that workgroups own, and the columns that they walk. All are float32 or all
+ * float16, the output is float32.
+ */
 export interface Roles {
   readonly rowsA: Operand;
   readonly colsA: Operand;
@@ -61,10 +68,20 @@ interface Launch {
   readonly firstRow: number;
 }
 
-export function launches({ device, sizes, offsets }: Problem, widths: readonly number[]): Launch[] {
+/** @param like one of the operands */
+export function launches(
+  { device, sizes, offsets }: Problem,
+  widths: readonly number[],
+  like: Operand,
+): Launch[] {
   const { batches, queries, keys } = sizes;
   if (!offsets) {
-    return rowParts(device, batches, widths).map((part) => ({ part, queries, keys, firstRow: 0 }));
+    return rowParts(device, batches, widths, like.tensor.dtype).map((part) => ({
+      part,
+      queries,
+      keys,
+      firstRow: 0,
+    }));
   }
   const found: Launch[] = [];
   for (let b = 0; b + 1 < offsets.length; b++) {
@@ -85,7 +102,7 @@ export function found(operand: Operand, firstRow: number): number[] {
 }
 
 interface Plan {
-  readonly kernel: keyof typeof KERNELS;
+  readonly kernel: Kernel;
   readonly overrides: Record<string, number>;
   /** Rows and vec4s of the output that a workgroup makes. */
   readonly rows: number;
@@ -93,15 +110,19 @@ interface Plan {
 }
 
 /** How the kernels cut the work for an output of that width. */
-function plan(device: Device, width: number): Plan {
+function plan(device: Device, width: number, dtype: DType): Plan {
   const { subgroupSize: LANES } = device;
+  const matrix = dtype === 'f16' ? matrixAttention(device, width) : null;
+  if (matrix) return matrix;
   if (device.class === 'cpu' && (LANES === 4 || LANES === 8)) {
     const passes = Math.ceil(width / 64);
     const BLOCKS = [4, 8, 16].find((n) => 4 * n * passes >= width) ?? 16;
-    return { kernel: 'subgroup', overrides: { LANES, BLOCKS }, rows: 4 * LANES, width4: BLOCKS };
+    const overrides = { LANES, BLOCKS };
+    return { kernel: KERNELS.subgroup, overrides, rows: 4 * LANES, width4: BLOCKS };
   }
   const CHUNKS = Math.min(4, Math.ceil(width / 32));
-  return { kernel: 'tiled', overrides: { CHUNKS }, rows: 64, width4: 8 * CHUNKS };
+  const kernel = dtype === 'f16' ? HALF_KERNEL : KERNELS.tiled;
+  return { kernel, overrides: { CHUNKS }, rows: 64, width4: 8 * CHUNKS };
 }
 
 interface Dispatch {
@@ -123,7 +144,7 @@ export function dispatch(problem: Problem, request: Dispatch): void {
   const { part, queries, keys, firstRow } = launch;
   const { rowsA, colsA, rowsB, colsB, out } = roles;
   const width = entry === 'forward' || values ? sizes.valueWidth : sizes.width;
-  const cut = plan(device, width);
+  const cut = plan(device, width, rowsA.tensor.dtype);
   const [rows, cols] = keysOwn ? [keys, queries] : [queries, keys];
   const [, biasHeads, biasQueries, biasKeys] = bias?.dims ?? [0, 0, 0, 0];
   const queryStride = biasQueries > 1 ? biasKeys : 0;
@@ -163,7 +184,7 @@ export function dispatch(problem: Problem, request: Dispatch): void {
     p: dropout?.p ?? 0,
     scale: problem.scale,
   });
-  device.run(KERNELS[cut.kernel], entry, {
+  device.run(cut.kernel, entry, {
     buffers: {
       rows_a: bound(rowsA, part),
       cols_a: bound(colsA, part),

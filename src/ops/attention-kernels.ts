@@ -35,7 +35,7 @@ export function attendInto(
   const { device, sizes } = problem;
   const { batches, heads, queries } = sizes;
   const lse = Tensor.empty(device, [batches, heads, queries], 'f32', 'attention log-sum-exp');
-  const all = launches(problem, [q.batch, k.batch, v.batch, out.batch, heads * queries]);
+  const all = launches(problem, [q.batch, k.batch, v.batch, out.batch, heads * queries], q);
   const splits = splitsOf(problem, all.length);
   const request = { entry: 'forward', keysOwn: false, splits } as const;
   if (splits > 1) {
@@ -71,7 +71,10 @@ interface BackwardOperands {
   readonly k: Operand;
   readonly v: Operand;
   readonly out: Operand;
+  /** The output's gradient, float32. */
   readonly dout: Operand;
+  /** The same as an operand of products, of the dtype of q, k and v. */
+  readonly slopes: Operand;
   readonly lse: Tensor;
 }
 
@@ -118,14 +121,14 @@ export function attentionGradients(
   { dq, dk, dv, scores }: Gradients,
 ): void {
   const { device, sizes } = problem;
-  const { q, k, v, dout } = operands;
+  const { q, k, v, slopes } = operands;
   const { heads, queries, keys } = sizes;
   const stats = statistics(problem, operands);
   const none = Tensor.empty(device, [4], 'f32', 'attention gradient');
-  const byQuery = { rowsA: q, colsA: k, rowsB: dout, colsB: v };
-  const byKey = { rowsA: k, colsA: q, rowsB: v, colsB: dout };
-  const widths = [q.batch, k.batch, v.batch, dout.batch, 2 * heads * queries];
-  const all = launches(problem, scores ? [...widths, heads * queries * keys] : widths);
+  const byQuery = { rowsA: q, colsA: k, rowsB: slopes, colsB: v };
+  const byKey = { rowsA: k, colsA: q, rowsB: v, colsB: slopes };
+  const widths = [q.batch, k.batch, v.batch, slopes.batch, 2 * heads * queries];
+  const all = launches(problem, scores ? [...widths, heads * queries * keys] : widths, q);
   for (const launch of all) {
     const { part } = launch;
     const run = (out: Operand, own: Omit<Roles, 'out'>, values: boolean, ds: Tensor) =>

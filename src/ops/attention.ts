@@ -1,5 +1,6 @@
 /** Scaled dot-product attention with online softmax: memory grows with the tokens, not with their square. */
 import { accumulate } from '../tensor/accumulate.ts';
+import { asOperand, convert, readsHalves, widened } from '../tensor/convert.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { additiveBias, tableGradient } from './attention-bias.ts';
 import {
@@ -50,6 +51,16 @@ function problemOf(
 
 type Operands = { q: Tensor; k: Tensor; v: Tensor };
 
+/** Is there no kernel for these operands in float16? It takes heads in whole vec4s. */
+function mustWiden({ sizes }: Call, { q }: Operands): boolean {
+  const whole = sizes.width % 4 === 0 && sizes.valueWidth % 4 === 0;
+  return q.dtype === 'f16' && !(whole && readsHalves(q.device));
+}
+
+function widenedOperands({ q, k, v }: Operands, body: (wide: Operands) => void): void {
+  widened([q, k, v], ([wideQ, wideK, wideV]) => body({ q: wideQ!, k: wideK!, v: wideV! }));
+}
+
 /** Forward; returns the log-sum-exp and the bias, if any, which the gradient needs again. */
 function attend(
   call: Call,
@@ -57,7 +68,14 @@ function attend(
   table: Tensor | null,
   options: CommonOptions,
   out: Tensor,
-) {
+): Tensor[] {
+  if (mustWiden(call, operands)) {
+    let saved: Tensor[] = [];
+    widenedOperands(operands, (wide) => {
+      saved = attend(call, wide, table, options, out);
+    });
+    return saved;
+  }
   const problem = problemOf(call, table, out, options);
   const sides = align(call, problem, { ...operands, out });
   const inputs = [sides.q, sides.k, sides.v].map((side) => side.fill().operand);
@@ -77,6 +95,17 @@ function differentiate(
   table: Tensor | null,
 ): Tensor | null {
   const { options, output, grad, saved } = context;
+  if (mustWiden(call, operands)) {
+    let dtable: Tensor | null = null;
+    const rounded = asOperand(grad, operands.q);
+    widenedOperands(operands, (wide) => {
+      const same = convert(rounded, 'f32', 'rounded gradient');
+      dtable = differentiate(call, { ...context, grad: same }, wide, into, table);
+      same.dispose();
+    });
+    rounded.dispose();
+    return dtable;
+  }
   const [lse, biasTensor] = saved as [Tensor, Tensor | undefined];
   const { device } = grad;
   const { sizes } = call;
@@ -92,7 +121,9 @@ function differentiate(
     dropout: options.dropout && options.dropout.p > 0 ? options.dropout : null,
   };
   const sides = align(call, problem, { ...operands, out: output });
-  const dout = new Aligned({ ...call.out, tensor: grad }, sizes, queries, sizes.valueWidth);
+  const slopes = asOperand(grad, operands.q);
+  const rounded = slopes === grad ? grad : convert(slopes, 'f32', 'rounded gradient');
+  const dout = new Aligned({ ...call.out, tensor: rounded }, sizes, queries, sizes.valueWidth);
   const inputs = [sides.q, sides.k, sides.v, sides.out, dout];
   for (const side of inputs) side.fill();
   // The table's gradient is read off dq's way: with nobody to take dq, it goes to waste.
@@ -117,6 +148,7 @@ function differentiate(
       v: sides.v.operand,
       out: sides.out.operand,
       dout: dout.operand,
+      slopes: slopes === grad ? dout.operand : { ...call.out, tensor: slopes },
       lse,
     },
     {
@@ -129,6 +161,7 @@ function differentiate(
   for (const side of [dq, dk, dv]) side?.writeBack();
   for (const side of [...inputs, dq, dk, dv]) side?.dispose();
   waste?.dispose();
+  if (slopes !== grad) for (const tensor of [slopes, rounded]) tensor.dispose();
   const index = options.biasIndex;
   if (!table || !index) return null;
   const scores = summed ?? Tensor.zeros(device, [heads, queries, keys]);
@@ -142,6 +175,7 @@ export const attentionOp = defineOp<AttentionOptions>({
   inputs: 'q [B, H, Nq, dh], k [B, H, Nk, dh], v [B, H, Nk, dv], bias table [R, H]?',
   output: '[B, H, Nq, dv]',
   cost: '2·B·H·Nq·Nk·(dh + dv)',
+  operands: 3,
   shape: (shapes, options) => callOf(shapes, options).outShape,
   forward(inputs, options, output) {
     const [q, k, v, table] = inputs as [Tensor, Tensor, Tensor, Tensor?];
@@ -173,6 +207,7 @@ export const packedAttentionOp = defineOp<PackedAttentionOptions>({
   inputs: 'qkv [B, N, 3·H·dh], bias table [R, H]?',
   output: '[B, N, H·dh]',
   cost: '4·B·H·N²·dh',
+  operands: 1,
   shape: (shapes, options) => packedCallOf(shapes, options).outShape,
   forward(inputs, options, output) {
     const [qkv, table] = inputs as [Tensor, Tensor?];
@@ -201,7 +236,7 @@ export const packedAttentionOp = defineOp<PackedAttentionOptions>({
 
 /**
  * softmax(scale · q kᵀ + bias) v for every head, as torch.nn.functional.scaled_dot_product_attention, without the
- * scores ever being stored (FlashAttention-2, Dao 2023).
+ * scores ever being stored (FlashAttention-2, Dao 2023). q, k and v may all be float16: scores, sums and result are float32.
  *
  * @param q [B, H, Nq, dh]; with layout 'bnhd' [B, Nq, H, dh]; with segments [total, H, dh]
  * @param k [B, H, Nk, dh] in the same layout

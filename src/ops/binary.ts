@@ -174,6 +174,7 @@ function sumTo(grad: Tensor, shape: Shape): Tensor {
 
 function defineBinary(
   name: BinaryName,
+  reads: readonly ('inputs' | 'output')[],
   gradients: (context: GradientContext<None>, a: Tensor, b: Tensor) => [() => Tensor, () => Tensor],
 ) {
   return defineOp<None>({
@@ -183,6 +184,7 @@ function defineBinary(
     cost: 'N',
     shape: ([a, b]) => broadcastShape(name, a!, b!),
     forward: ([a, b], _, output) => compute(name, a!, b!, output),
+    reads,
     gradient(context) {
       const [a, b] = context.inputs as [Tensor, Tensor];
       const [da, db] = gradients(context, a, b);
@@ -198,13 +200,13 @@ function negated(x: Tensor): Tensor {
   return computed('mul', x, Tensor.scalar(x.device, -1));
 }
 
-export const addOp = defineBinary('add', ({ grad }) => [() => grad, () => grad]);
-export const subOp = defineBinary('sub', ({ grad }) => [() => grad, () => negated(grad)]);
-export const mulOp = defineBinary('mul', ({ grad }, a, b) => [
+export const addOp = defineBinary('add', [], ({ grad }) => [() => grad, () => grad]);
+export const subOp = defineBinary('sub', [], ({ grad }) => [() => grad, () => negated(grad)]);
+export const mulOp = defineBinary('mul', ['inputs'], ({ grad }, a, b) => [
   () => computed('mul', grad, b),
   () => computed('mul', grad, a),
 ]);
-export const divOp = defineBinary('div', ({ grad, output }, _a, b) => [
+export const divOp = defineBinary('div', ['inputs', 'output'], ({ grad, output }, _a, b) => [
   () => computed('div', grad, b),
   () => negated(computed('mul', grad, computed('div', output, b))),
 ]);

@@ -1,3 +1,4 @@
+import { autocast } from '../autograd/autocast.ts';
 import { sameShape, type Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
 import { checkTemperature } from './info-nce.ts';
@@ -23,7 +24,9 @@ export function softClipLoss(images: Tensor, spots: Tensor, temperature = 1): Te
     );
   }
   checkTemperature('soft-clip', temperature);
-  const similarities = (a: Tensor, b: Tensor) => matmul(a, b, { transposeB: true });
+  // The temperature would magnify the rounding of halves.
+  const similarities = (a: Tensor, b: Tensor) =>
+    autocast(() => matmul(a, b, { transposeB: true }), false);
   const logits = affine(similarities(spots, images), 1 / temperature);
   const alike = add(similarities(images, images), similarities(spots, spots));
   const targets = softmax(affine(alike, 0.5 / temperature));

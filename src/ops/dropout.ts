@@ -47,6 +47,7 @@ export const dropoutOp = defineOp<DropoutOptions>({
     return x!;
   },
   forward: ([x], options, output) => apply(x!, options, output),
+  reads: [],
   gradient({ grad, options }) {
     const dx = Tensor.empty(grad.device, grad.shape, 'f32', 'dropout gradient');
     apply(grad, options, dx);

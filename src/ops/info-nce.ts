@@ -1,3 +1,4 @@
+import { autocast } from '../autograd/autocast.ts';
 import { HistogradError } from '../errors.ts';
 import { sameShape, type Tensor } from '../tensor/tensor.ts';
 import { add } from './binary.ts';
@@ -31,7 +32,9 @@ export function infoNce(a: Tensor, b: Tensor, temperature: number): Tensor {
     );
   }
   checkTemperature('info-nce', temperature);
-  const similarity = matmul(l2Normalize(a), l2Normalize(b), { transposeB: true });
+  // The temperature would magnify the rounding of halves.
+  const product = () => matmul(l2Normalize(a), l2Normalize(b), { transposeB: true });
+  const similarity = autocast(product, false);
   const logits = affine(similarity, 1 / temperature);
   const pairs = Uint32Array.from({ length: a.shape[0]! }, (_, i) => i);
   const rows = crossEntropy(logits, pairs);

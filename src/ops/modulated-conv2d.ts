@@ -1,3 +1,4 @@
+import { autocast } from '../autograd/autocast.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { mul } from './binary.ts';
 import { convTranspose2d } from './conv-transpose2d.ts';
@@ -49,6 +50,7 @@ export function modulatedConv2d(
   if (!demodulate) return y;
   // Σ over (c, k, k) of (w s)² is a matrix product of s² with the squared lengths of the filters.
   const lengths = sum(reshape(square(weight), [outputs!, inputs!, height! * width!]), 2);
-  const squared = matmul(square(style), lengths, { transposeB: true });
+  const product = () => matmul(square(style), lengths, { transposeB: true });
+  const squared = autocast(product, false); // a norm
   return mul(y, reshape(rsqrt(affine(squared, 1, eps)), [batch!, outputs!, 1, 1]));
 }

@@ -1,4 +1,5 @@
 /** The largest elements along the last axis, and means of them (HE2RNA's pooling). */
+import { autocast } from '../autograd/autocast.ts';
 import { noGrad } from '../autograd/tape.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
@@ -105,7 +106,7 @@ export function rankWeights(
     const all = mul(valid, matmul(share, counted, { transposeB: true }));
     return slice(all, 1, 0, Math.max(...ks));
   };
-  return noGrad(() => scope(weigh));
+  return noGrad(() => autocast(() => scope(weigh), false));
 }
 
 export function checkK(name: string, shape: Shape, ks: readonly number[]): void {

@@ -71,6 +71,7 @@ function defineUnary<O>(
     cost: 'N',
     shape: ([x]) => x!,
     forward: ([x], options, output) => run('forward', op, x!, null, output, constants(options)),
+    reads: ['inputs'],
     gradient({ grad, inputs: [x], options }) {
       const dx = Tensor.empty(grad.device, grad.shape, 'f32', `${name} gradient`);
       run('backward', op, x!, grad, dx, constants(options));

@@ -1,7 +1,7 @@
 /**
  * `scope(() => …)` frees every tensor created inside it, except those it returns (at any depth of
  * arrays, maps and plain objects) and those given to `keep`. Returned tensors belong to the enclosing scope,
- * and so do all others where `frees(result)` is false: those of a graph whose gradient is still to come.
+ * and so do all others where `frees(result, tensor)` is false: those that a gradient will need.
  */
 import { HistogradError } from '../errors.ts';
 import type { Tensor } from './tensor.ts';
@@ -19,7 +19,10 @@ export function keep<T extends Tensor>(tensor: T): T {
   return tensor;
 }
 
-export function scope<T>(body: () => T, frees: (result: T) => boolean = () => true): T {
+export function scope<T>(
+  body: () => T,
+  frees: (result: T, tensor: Tensor) => boolean = () => true,
+): T {
   const tensors = new Set<Tensor>();
   open.push(tensors);
   let result: T;
@@ -41,9 +44,8 @@ export function scope<T>(body: () => T, frees: (result: T) => boolean = () => tr
   open.pop();
   const returned = new Set<unknown>();
   collect(result, returned);
-  const free = frees(result);
   for (const tensor of tensors) {
-    if (!free || returned.has(tensor)) adopt(tensor);
+    if (returned.has(tensor) || !frees(result, tensor)) adopt(tensor);
     else tensor.dispose();
   }
   return result;

@@ -1,14 +1,16 @@
 /** Where training gets its bags from, and how they come to the GPU. */
 import type { FeatureSettings } from '../data/feature-settings.ts';
 import type { PackedBags } from '../data/packed-bags.ts';
+import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Bags } from '../models/model.ts';
+import type { FloatType } from '../tensor/convert.ts';
 import { Segments } from '../tensor/segments.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { applyScale, type Scale } from './scaling.ts';
 
 /** Which random patches of each bag to take: a pure function of seed, epoch and slide. */
-interface PatchSample {
+export interface PatchSample {
   readonly maxPatches: number;
   readonly seed: number;
   readonly epoch: number;
@@ -30,20 +32,49 @@ export interface BagSource {
    * which the feature readers check.
    */
   batches(order: Iterable<readonly number[]>, sample?: PatchSample): AsyncIterable<PackedBags>;
+  /**
+   * The patches of one slide that `batches` would give, in pieces of at most `rows`, without having all of them in memory.
+   * The consumer may overwrite them. Sources that leave it out are asked for the whole slide.
+   */
+  pieces?(slide: number, rows: number, sample?: PatchSample): AsyncIterable<Float32Array>;
 }
 
-/** Copies a batch to the GPU, scaled. The caller disposes of the tensor (or a scope) and of the segments. */
+/** The largest finite half. */
+const MOST_HALF = 65_504;
+
+/**
+ * Copies a batch to the GPU, scaled. The caller disposes of the tensor (or a scope) and of the segments.
+ *
+ * @param dtype 'f16' for products inside `autocast`: half the bytes on the way and in memory. Bags that were float16 in
+ *   their files, and are not scaled, lose nothing.
+ * @throws HistogradError `half-range` for a feature that is infinite in float16
+ */
 export function uploadBags(
   device: Device,
   { features, offsets }: PackedBags,
   width: number,
   scale: Scale | null,
+  dtype: FloatType = 'f32',
 ): Bags {
   if (scale) applyScale(features, scale);
+  const shape = [features.length / width, width];
+  if (dtype === 'f16') checkHalfRange(features, width);
   return {
-    features: Tensor.from(device, features, [features.length / width, width]),
+    features:
+      dtype === 'f16' ? Tensor.half(device, features, shape) : Tensor.from(device, features, shape),
     segments: new Segments(device, offsets),
   };
+}
+
+function checkHalfRange(features: Float32Array, width: number): void {
+  let at = 0;
+  while (at < features.length && Math.abs(features[at]!) <= MOST_HALF) at++;
+  if (at === features.length) return;
+  throw new HistogradError(
+    'half-range',
+    `The feature in row ${Math.floor(at / width)} of a batch, column ${at % width} (counted from 0), is ${features[at]}, beyond the ${MOST_HALF} that float16 reaches.`,
+    'Scale the features (--feature-scale zscore), or train in float32.',
+  );
 }
 
 /** Which slides come to the GPU whole, and how many patches may be there at once. */

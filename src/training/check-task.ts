@@ -1,5 +1,5 @@
 import { HistogradError } from '../errors.ts';
-import { patchLimit } from './bag-limit.ts';
+import { patchLimit, streams } from './bag-limit.ts';
 import { checkModelOptions } from './model-options.ts';
 import type { TrainOptions, TrainTask } from './task.ts';
 
@@ -10,6 +10,7 @@ const RANGES: readonly [keyof TrainOptions, (value: number) => boolean, string][
   ['validateEvery', atLeastOne, 'a whole number from 1'],
   ['evaluationPatches', atLeastOne, 'a whole number from 1'],
   ['patience', atLeastOne, 'a whole number from 1'],
+  ['streamAbove', atLeastOne, 'a whole number from 1'],
   ['seed', (n) => Number.isSafeInteger(n) && n >= 0, 'a whole number from 0'],
   ['lr', (n) => n > 0 && Number.isFinite(n), 'a positive number'],
   ['minLr', notNegative, 'a number from 0'],
@@ -36,6 +37,7 @@ export function checkTask(task: TrainTask): void {
   const { source, genes, targets, split, options } = task;
   for (const [name, fits, expected] of RANGES) {
     const value = options[name];
+    if (value === undefined && name === 'streamAbove') continue;
     if (typeof value === 'number' && fits(value)) continue;
     throw new HistogradError(
       'bad-option',
@@ -72,7 +74,7 @@ export function checkTask(task: TrainTask): void {
 /** In the worst case the largest bags meet in one batch. */
 function checkBatchSize(task: TrainTask): void {
   const { device, source, split, kind, options, modelOptions } = task;
-  if (kind === 'knn' || kind === 'ridge') return;
+  if (kind === 'knn' || kind === 'ridge' || streams(kind)) return;
   const limit = patchLimit(device, source.width, modelOptions);
   const rows = split.train
     .map((slide) => Math.min(source.slides[slide]!.rows, options.maxPatches))

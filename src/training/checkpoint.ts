@@ -9,6 +9,7 @@ import { HistogradError } from '../errors.ts';
 import type { ExpressionModel } from '../models/model.ts';
 import type { StateTensor } from '../nn/module.ts';
 import type { AdamW } from '../optim/adamw.ts';
+import type { GradScaler } from '../optim/grad-scaler.ts';
 import type { CurvePoint } from '../report/types.ts';
 import type { Generator } from '../tensor/random.ts';
 import type { TrainTask } from './task.ts';
@@ -23,6 +24,9 @@ export interface Progress {
   step: number;
   /** Sum of the losses of the epoch under way. */
   lossSum: number;
+  /** Steps that mixed precision left out: in the epoch under way, and in all. */
+  skippedInEpoch: number;
+  skipped: number;
   /** Validation score and epoch (from 1) of the best parameters; null before the first validation. */
   bestScore: number | null;
   bestEpoch: number;
@@ -42,6 +46,8 @@ export interface TrainingState {
   readonly model: ExpressionModel;
   readonly optimizer: AdamW;
   readonly generator: Generator;
+  /** In mixed precision. */
+  readonly scaler: GradScaler | null;
   scales: Scales;
   progress: Progress;
   best: ReadonlyMap<string, StateTensor> | null;
@@ -53,6 +59,8 @@ export function newProgress(): Progress {
     stepInEpoch: 0,
     step: 0,
     lossSum: 0,
+    skippedInEpoch: 0,
+    skipped: 0,
     bestScore: null,
     bestEpoch: 0,
     validationsSinceBest: 0,
@@ -73,6 +81,7 @@ export async function serializeCheckpoint({
   model,
   optimizer,
   generator,
+  scaler,
   scales,
   progress,
   best,
@@ -88,6 +97,7 @@ export async function serializeCheckpoint({
     progress: JSON.stringify(progress),
     optimizerSteps: String(optimizer.steps),
     generatorOffset: String(generator.offset),
+    ...(scaler && { scaler: JSON.stringify(await scaler.stateDict()) }),
   });
 }
 
@@ -117,6 +127,7 @@ export function restoreCheckpoint(state: TrainingState, bytes: Uint8Array, name:
   state.model.loadStateDict(new Map(own));
   state.optimizer.loadStateDict(group('optimizer.'), Number(metadata.optimizerSteps));
   state.generator.seek(Number(metadata.generatorOffset));
+  state.scaler?.loadStateDict(JSON.parse(metadata.scaler ?? '{}'));
   const best = group('best.');
   state.best = best.size > 0 ? best : null;
   state.scales = readScales(tensors);
@@ -136,7 +147,7 @@ export type TaskIdentity = Readonly<Record<string, unknown>>;
  * left out. Goes through all targets: once per training.
  */
 export function taskIdentity(task: TrainTask): TaskIdentity {
-  const { kind, modelOptions, options, genes, source, split, targets } = task;
+  const { device, kind, modelOptions, options, genes, source, split, targets } = task;
   const { checkpointSeconds: _, checkpointSteps: __, ...rest } = options;
   const ids = (part: readonly number[]) => part.map((slide) => source.slides[slide]!.id);
   return {
@@ -148,6 +159,8 @@ export function taskIdentity(task: TrainTask): TaskIdentity {
     'training slides': ids(split.train),
     'validation slides': ids(split.validation),
     targets: checksum(targets),
+    // Undefined for the pinned one, so that a run may still move to another adapter.
+    'tuning of the kernels': device.chosenTuning.mark,
   };
 }
 

@@ -13,9 +13,10 @@ import {
   regimeTitle,
   takeColumns,
 } from './gene-groups.ts';
+import { predictSlides } from './predict.ts';
 import type { TrainingRecord, TrainOptions, TrainProgress } from './task.ts';
 import { type TrainResult, train } from './train.ts';
-import { type Provenance, predictSlides, serializeModel } from './trained-model.ts';
+import { type Provenance, serializeModel } from './trained-model.ts';
 
 /** What is left of one trained model: enough for the report, without its parameters. */
 export interface GroupResult {
@@ -25,6 +26,8 @@ export interface GroupResult {
   readonly parameters: number;
   readonly seconds: number;
   readonly peakBytes: number;
+  /** In mixed precision: steps left out. */
+  readonly skippedSteps?: number;
 }
 
 /** Where one fold's and group's training is kept. */
@@ -56,6 +59,7 @@ export interface CrossValidation {
   /** Finished groups are taken from here, unfinished ones go on. */
   readonly record?: ((fold: string, group: string) => Promise<GroupRecord>) | undefined;
   readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
   readonly onProgress?:
     | ((progress: TrainProgress & { fold: string; group: string }) => void)
     | undefined;
@@ -103,6 +107,9 @@ export async function crossValidate(job: CrossValidation): Promise<ModelReport> 
       curves.push(result.points);
       report.parameters = Math.max(report.parameters, result.parameters);
       report.seconds += result.seconds;
+      if (result.skippedSteps !== undefined) {
+        report.skippedSteps = (report.skippedSteps ?? 0) + result.skippedSteps;
+      }
       report.peakBytes = Math.max(report.peakBytes ?? 0, result.peakBytes);
     }
     report.folds.push({ name: split.name, slides, observed, predicted });
@@ -187,7 +194,7 @@ async function testGroup(
   trained: TrainResult,
   test: readonly number[],
 ): Promise<GroupResult> {
-  const { points, parameters, seconds, peakBytes } = trained;
+  const { points, parameters, seconds, peakBytes, skippedSteps } = trained;
   const predicted = new Float32Array(test.length * trained.genes.length);
   let at = 0;
   for await (const { expression } of predictSlides(
@@ -196,11 +203,15 @@ async function testGroup(
     source,
     test,
     options.evaluationPatches,
+    options.streamAbove,
   )) {
     predicted.set(expression, at);
     at += expression.length;
   }
-  return { predicted, points, parameters, seconds, peakBytes };
+  return {
+    ...{ predicted, points, parameters, seconds, peakBytes },
+    ...(skippedSteps !== undefined && { skippedSteps }),
+  };
 }
 
 /** The curves of a fold's gene groups as one: each epoch's mean over the groups that got that far. */

@@ -8,7 +8,7 @@ import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** What is known of a step when it is recorded. */
-export interface StepRecord {
+interface StepRecord {
   /** From 1. */
   readonly step: number;
   readonly epoch: number;
@@ -22,25 +22,30 @@ export interface StepRecord {
 export interface StepResult extends StepRecord {
   readonly loss: number;
   readonly gradNorm: number;
+  /** In mixed precision: the loss scale after the step, the steps left out in a row, and whether this was one. */
+  readonly scaling?: { readonly scale: number; readonly row: number; readonly skipped: boolean };
 }
 
-interface Pending extends StepRecord {
+/** A step whose results are still to come. */
+export interface PendingStep extends StepRecord {
   /** Float32 [1]. */
   readonly lossTensor: Tensor;
   /** From `clipGradNorm`: [norm, factor, finite]. */
   readonly clip: Tensor;
+  /** From `GradScaler.update`: [scale, steps left out in a row]. */
+  readonly scaling?: Tensor | undefined;
 }
 
 const WINDOW = 8;
 const WINDOW_MILLISECONDS = 100;
 
 export class LossMonitor {
-  readonly #recorded: Pending[] = [];
+  readonly #recorded: PendingStep[] = [];
   #reading: Promise<StepResult[]> | null = null;
   #windowAt = performance.now();
 
   /** Takes over the tensors. Returns the results that came in meanwhile, oldest first. */
-  async add(pending: Pending): Promise<StepResult[]> {
+  async add(pending: PendingStep): Promise<StepResult[]> {
     this.#recorded.push(pending);
     const young = performance.now() - this.#windowAt < WINDOW_MILLISECONDS;
     return young && this.#recorded.length < WINDOW ? [] : this.#next();
@@ -66,33 +71,33 @@ export class LossMonitor {
   async dispose(): Promise<void> {
     await this.#reading?.catch(() => {});
     this.#reading = null;
-    for (const { lossTensor, clip } of this.#recorded.splice(0)) {
-      lossTensor.dispose();
-      clip.dispose();
-    }
+    for (const pending of this.#recorded.splice(0)) free(pending);
   }
 }
 
-async function read(steps: Pending[]): Promise<StepResult[]> {
-  const packed = scope(() =>
-    noGrad(() =>
-      concat(
-        steps.flatMap(({ lossTensor, clip }) => [lossTensor, clip]),
-        0,
-      ),
-    ),
-  );
-  for (const { lossTensor, clip } of steps) {
-    lossTensor.dispose();
-    clip.dispose();
-  }
+function tensorsOf({ lossTensor, clip, scaling }: PendingStep): Tensor[] {
+  return [lossTensor, clip, ...(scaling ? [scaling] : [])];
+}
+
+function free(pending: PendingStep): void {
+  for (const tensor of tensorsOf(pending)) tensor.dispose();
+}
+
+async function read(steps: PendingStep[]): Promise<StepResult[]> {
+  const packed = scope(() => noGrad(() => concat(steps.flatMap(tensorsOf), 0)));
+  for (const pending of steps) free(pending);
   try {
     const values = await packed.floats();
-    return steps.map(({ lossTensor: _, clip: __, ...record }, i) => ({
-      ...record,
-      loss: values[4 * i]!,
-      gradNorm: values[4 * i + 1]!,
-    }));
+    let at = 0;
+    return steps.map(({ lossTensor: _, clip: __, scaling, ...record }) => {
+      const [loss, gradNorm, , finite] = values.subarray(at, at + 4);
+      const [scale, row] = values.subarray(at + 4, at + 6);
+      at += scaling ? 6 : 4;
+      return {
+        ...{ ...record, loss: loss!, gradNorm: gradNorm! },
+        ...(scaling && { scaling: { scale: scale!, row: row!, skipped: finite === 0 } }),
+      };
+    });
   } finally {
     packed.dispose();
   }

@@ -8,6 +8,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { uploadBatch } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
 import type { StepResult } from './loss-monitor.ts';
+import { patchesOf, stepLimit } from './streaming.ts';
 import type { TrainTask } from './task.ts';
 
 /**
@@ -26,8 +27,11 @@ export async function explainNonFinite(
   const { source, options, record, kind } = task;
   const { model, generator, scales } = state;
   const sample = { maxPatches: options.maxPatches, seed: options.seed, epoch: epoch - 1 };
-  let where = '';
-  for await (const batch of source.batches([slides], sample)) {
+  const streamed = patchesOf(source, slides, sample) > stepLimit(task);
+  let where = streamed
+    ? ' Its slides go through the GPU in pieces; the layer was not looked for.'
+    : '';
+  for await (const batch of source.batches(streamed ? [] : [slides], sample)) {
     const { bags, targets } = uploadBatch(task, scales, allTargets, batch);
     model.train();
     try {

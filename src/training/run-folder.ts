@@ -34,6 +34,8 @@ export interface RunFolder {
 interface RunFolderOptions {
   /** What the run is trained on; a resumed run must have the same. */
   readonly data?: DataFingerprint | undefined;
+  /** The mark of the kernels' tuning, where it is not the pinned one: with another, results have other last bits. */
+  readonly tuningMark?: string | undefined;
   /** For tests: the file operations of atomic writes. */
   readonly fs?: AtomicWriteFs | undefined;
 }
@@ -50,7 +52,7 @@ export async function openRunFolder(
   path: string,
   config: Readonly<Record<string, unknown>>,
   resume: boolean | null,
-  { data, fs }: RunFolderOptions = {},
+  { data, tuningMark, fs }: RunFolderOptions = {},
 ): Promise<RunFolder> {
   const found = await readOptional(join(path, RUN_FILES.config));
   const saved = found && (await hasResults(path)) ? found : null;
@@ -67,6 +69,7 @@ export async function openRunFolder(
   if (saved) {
     requireSameConfig(JSON.parse(saved.toString('utf8')), JSON.parse(text), path);
     if (data) requireSameData(await readOptional(join(path, RUN_FILES.data)), data, path);
+    requireSameTuning(await readOptional(join(path, RUN_FILES.environment)), tuningMark, path);
   } else if (!found) await requireEmpty(path);
   await makeFolder(path);
   const folder: RunFolder = {
@@ -203,6 +206,16 @@ function requireSameData(saved: Buffer | null, now: DataFingerprint, path: strin
     'run-mismatch',
     `${path} holds a run on other data: ${change}.`,
     'Bring back the data of that run, or train into a new folder with --out.',
+  );
+}
+
+function requireSameTuning(saved: Buffer | null, now: string | undefined, path: string): void {
+  const before: unknown = saved ? JSON.parse(saved.toString('utf8')).tuningMark : undefined;
+  if (before === now) return;
+  throw new HistogradError(
+    'run-mismatch',
+    `${path} holds a run with another tuning of the kernels: ${before ?? 'the pinned one'} there, ${now ?? 'the pinned one'} now.`,
+    'Resume with the same HISTOGRAD_TUNING, or train into a new folder with --out.',
   );
 }
 

@@ -1,5 +1,7 @@
 /** Standardisation fitted on the training slides, of patch features and of targets. */
+import type { PackedBags } from '../data/packed-bags.ts';
 import { HistogradError } from '../errors.ts';
+import { MOST_AT_ONCE, PIECE } from './bag-limit.ts';
 import type { BagSource } from './bag-source.ts';
 
 /** x ↦ (x − mean) / std, per column. */
@@ -25,7 +27,7 @@ export async function fitFeatureScale(
   const sum = new Float64Array(width);
   const squares = new Float64Array(width);
   let rows = 0;
-  for await (const { features, indices } of source.batches(batches)) {
+  for await (const { features, indices } of blocks(source, [...batches])) {
     origin ??= Float64Array.from(features.subarray(0, width));
     for (let at = 0; at < features.length; at += width) {
       for (let j = 0; j < width; j++) {
@@ -47,6 +49,21 @@ export async function fitFeatureScale(
     std[j] = deviation > 0 ? deviation : 1;
   }
   return { mean, std };
+}
+
+/** The batches; slides that are not to be in memory whole come last, in pieces. */
+async function* blocks(
+  source: BagSource,
+  batches: readonly (readonly number[])[],
+): AsyncGenerator<Pick<PackedBags, 'features' | 'indices'>> {
+  const isLarge = ([slide, ...others]: readonly number[]) =>
+    source.pieces !== undefined &&
+    others.length === 0 &&
+    source.slides[slide!]!.rows > MOST_AT_ONCE;
+  yield* source.batches(batches.filter((batch) => !isLarge(batch)));
+  for (const indices of batches.filter(isLarge)) {
+    for await (const features of source.pieces!(indices[0]!, PIECE)) yield { features, indices };
+  }
 }
 
 /** Standardises a [·, columns] matrix in place. */

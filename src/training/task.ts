@@ -18,6 +18,16 @@ export interface TrainOptions extends TrainingDefaults {
   validateEvery: number;
   /** Patches per batch when whole bags are predicted (a larger bag is a batch of its own). */
   evaluationPatches: number;
+  /**
+   * Steps, and slides to be predicted, of more patches than this go through the GPU in pieces, by models that can do that
+   * (Direct-ABMIL). By default 65,536, or as many as fit on the adapter if that is less.
+   */
+  streamAbove?: number | undefined;
+  /**
+   * `mixed`: products in float16, with float32 sums, weights and optimiser, and a loss scale (`autocast`, `GradScaler`). Validation and
+   * prediction are float32. Default `float32`.
+   */
+  precision?: 'float32' | 'mixed' | undefined;
   /** Seconds from one checkpoint to the next; there is also one at the end and on a stop. */
   checkpointSeconds: number;
   /** Steps from one checkpoint to the next; 0: by time only. */
@@ -58,6 +68,8 @@ export interface TrainProgress {
   totalSteps: number;
   /** Largest amount of live GPU memory seen at the end of a backward pass. */
   peakBytes: number;
+  /** In mixed precision: steps left out so far, because a gradient overflowed. */
+  skipped?: number;
   /** The latest loss that was read back. */
   loss?: number;
   /** Set when the epoch's validation is done. */
@@ -79,5 +91,10 @@ export interface TrainTask {
   readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
   /** When it aborts, training ends after the step under way, with the parameters it would keep now. */
   readonly finishEarly?: Pick<AbortSignal, 'aborted'> | undefined;
+  /** Records steps that come again and replays them (the default): the same bits, sooner. */
+  readonly capture?: boolean | undefined;
+  /** Compiles the kernels of a step aside before the first (as is done on GPUs; software adapters gain nothing). */
+  readonly compileAhead?: boolean | undefined;
+  readonly onWarning?: ((text: string) => void) | undefined;
   readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
 }

@@ -2,21 +2,17 @@
  * The training loop: epochs, batches in a seeded order, loss, backward, clipping, AdamW; validation,
  * early stopping, checkpoints. A training that was stopped anywhere and resumed ends with the same bits.
  */
-import { backward } from '../autograd/tape.ts';
 import { fitZScore } from '../data/expression-transform.ts';
 import type { PackedBags } from '../data/packed-bags.ts';
 import { shuffle } from '../data/shuffle.ts';
 import { HistogradError } from '../errors.ts';
 import { createModel } from '../models/registry.ts';
 import { AdamW } from '../optim/adamw.ts';
-import { clipGradNorm } from '../optim/grad-norm.ts';
+import { GradScaler, requireUsableScale } from '../optim/grad-scaler.ts';
 import { scheduleFactor } from '../optim/schedule.ts';
 import type { CurvePoint } from '../report/types.ts';
 import { Generator } from '../tensor/random.ts';
-import { scope } from '../tensor/scope.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { packWholeBags } from './bag-source.ts';
-import { uploadBatch } from './batch.ts';
 import { checkTask } from './check-task.ts';
 import {
   newProgress,
@@ -25,9 +21,11 @@ import {
   type TrainingState,
   taskIdentity,
 } from './checkpoint.ts';
-import { LossMonitor, type StepRecord, type StepResult } from './loss-monitor.ts';
+import { LossMonitor, type PendingStep, type StepResult } from './loss-monitor.ts';
 import { explainNonFinite } from './non-finite.ts';
+import { OneStep } from './one-step.ts';
 import { applyScale, fitFeatureScale } from './scaling.ts';
+import { type StreamedBatch, stepBatches, stepLimit } from './streaming.ts';
 import type { TrainTask } from './task.ts';
 import type { TrainedModel } from './trained-model.ts';
 import { trainingSet, validate } from './validate.ts';
@@ -43,6 +41,8 @@ export interface TrainResult extends TrainedModel {
   readonly peakBytes: number;
   /** Epoch (from 1) whose parameters were kept; 0 without gradient training. */
   readonly bestEpoch: number;
+  /** In mixed precision: steps left out, because a gradient overflowed. */
+  readonly skippedSteps?: number;
 }
 
 /**
@@ -74,6 +74,7 @@ class Training {
   /** Standardised where asked for, [slides, genes]. */
   readonly targets: Float32Array;
   readonly stepsPerEpoch: number;
+  readonly steps: OneStep;
   readonly monitor = new LossMonitor();
   metrics = '';
   startedAt = performance.now();
@@ -86,6 +87,8 @@ class Training {
     const generator = new Generator(options.seed);
     const sizes = { width: source.width, genes: genes.length };
     const model = createModel(kind, { device, generator }, sizes, modelOptions);
+    const mixed = options.precision === 'mixed' && model.trainable;
+    const scaler = mixed ? new GradScaler(device) : null;
     let optimizer: AdamW | undefined;
     try {
       optimizer = new AdamW(model.namedParameters(), options);
@@ -94,6 +97,7 @@ class Training {
         model,
         optimizer,
         generator,
+        scaler,
         scales: { features: null, targets: null },
         progress: newProgress(),
         best: null,
@@ -104,6 +108,7 @@ class Training {
       return new Training(task, state);
     } catch (error) {
       optimizer?.dispose();
+      scaler?.dispose();
       model.dispose();
       throw error;
     }
@@ -116,6 +121,7 @@ class Training {
     this.targets = Float32Array.from(task.targets);
     if (state.scales.targets) applyScale(this.targets, state.scales.targets);
     this.stepsPerEpoch = epochBatches(task, 0).length;
+    this.steps = new OneStep(task, state, this.targets, () => this.scheduleFactor());
   }
 
   /** All epochs that remain. */
@@ -131,9 +137,9 @@ class Training {
       const left = ends ? 0 : undefined;
       const batches = epochBatches(task, progress.epoch).slice(progress.stepInEpoch, left);
       const sample = { maxPatches: options.maxPatches, seed: options.seed, epoch: progress.epoch };
-      for await (const batch of source.batches(batches, sample)) {
-        const results = await monitor.add(this.step(batch));
-        await this.account(results);
+      for await (const batch of stepBatches(source, batches, sample, stepLimit(task))) {
+        const step = await this.step(batch);
+        if (step) await this.account(await monitor.add(step));
         if (task.signal?.aborted) await this.interrupt();
         if (this.endsEarly()) break;
         if (this.checkpointDue()) await this.checkpoint();
@@ -151,41 +157,34 @@ class Training {
     return this.task.finishEarly?.aborted === true && this.state.progress.step > 0;
   }
 
-  /** One optimiser step; nothing here waits for the GPU. */
-  step(batch: PackedBags): StepRecord & { lossTensor: Tensor; clip: Tensor } {
-    const { device, options } = this.task;
-    const { model, optimizer, generator, progress } = this.state;
+  /** One optimiser step; it waits for the GPU only where it is streamed. Null when it was stopped on the way. */
+  async step(batch: PackedBags | StreamedBatch): Promise<PendingStep | null> {
+    const { generator, progress } = this.state;
     const generatorOffset = generator.offset;
-    const factor = this.scheduleFactor();
-    const lr = options.lr * factor;
-    model.train();
-    const { lossTensor, clip } = scope(() => {
-      const { bags, targets } = uploadBatch(this.task, this.state.scales, this.targets, batch);
-      try {
-        const loss = model.loss(bags, targets);
-        backward(loss);
-        progress.peakBytes = Math.max(progress.peakBytes, device.memory.live);
-        const clip = clipGradNorm(model.namedParameters().values(), options.maxNorm ?? undefined);
-        optimizer.step(clip, factor);
-        optimizer.zeroGrad();
-        return { lossTensor: loss.view([1]), clip };
-      } finally {
-        // Not a tensor: the scope does not know of them.
-        bags.segments.dispose();
-      }
-    });
-    device.flush();
+    const lr = this.task.options.lr * this.scheduleFactor();
+    const outputs =
+      'features' in batch ? await this.steps.run(batch) : await this.steps.runStreamed(batch);
+    if (!outputs) return null;
+    const { loss: lossTensor, ...others } = outputs;
     progress.step++;
     progress.stepInEpoch++;
     const { step, epoch } = progress;
-    return { lossTensor, clip, step, epoch: epoch + 1, lr, slides: batch.indices, generatorOffset };
+    const { indices: slides } = batch;
+    return { lossTensor, ...others, step, epoch: epoch + 1, lr, slides, generatorOffset };
   }
 
   /** Takes in results that came back: logs them, or stops at the first that is not finite. */
   async account(results: readonly StepResult[]): Promise<void> {
     const { progress } = this.state;
     for (const result of results) {
-      const { step, epoch, loss, gradNorm, lr } = result;
+      const { step, epoch, loss, gradNorm, lr, scaling } = result;
+      if (scaling?.skipped) {
+        requireUsableScale({ scale: scaling.scale, skipped: scaling.row, step });
+        progress.skipped++;
+        progress.skippedInEpoch++;
+        this.log({ step, epoch, skipped: true, scale: scaling.scale, lr });
+        continue;
+      }
       if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
         throw await explainNonFinite(
           this.task,
@@ -196,10 +195,10 @@ class Training {
         );
       }
       progress.lossSum += loss;
-      this.log({ step, epoch, loss, gradNorm, lr });
+      this.log({ step, epoch, loss, gradNorm, lr, ...(scaling && { scale: scaling.scale }) });
     }
-    const last = results.at(-1);
-    if (last) this.report({ loss: last.loss });
+    const last = results.findLast(({ scaling }) => !scaling?.skipped);
+    if (results.length > 0) this.report(last ? { loss: last.loss } : {});
   }
 
   /** Validates where due, keeps the best parameters, and decides on early stopping. */
@@ -208,11 +207,9 @@ class Training {
     const { progress } = state;
     const { options, split } = task;
     const epoch = progress.epoch + 1;
-    const point: CurvePoint = {
-      step: progress.step,
-      epoch,
-      trainLoss: progress.lossSum / progress.stepInEpoch,
-    };
+    const point: CurvePoint = { step: progress.step, epoch };
+    const taken = progress.stepInEpoch - progress.skippedInEpoch;
+    if (taken > 0) point.trainLoss = progress.lossSum / taken;
     const last = epoch === options.epochs || this.endsEarly();
     const due = epoch % options.validateEvery === 0 || last;
     if (split.validation.length > 0 && due) {
@@ -236,6 +233,7 @@ class Training {
     progress.epoch = epoch;
     progress.stepInEpoch = 0;
     progress.lossSum = 0;
+    progress.skippedInEpoch = 0;
     this.log({ ...point });
     await this.flushMetrics();
     this.report({ point, ...(point.trainLoss !== undefined && { loss: point.trainLoss }) });
@@ -262,12 +260,15 @@ class Training {
       seconds: progress.seconds,
       peakBytes: Math.max(progress.peakBytes, task.device.memory.live),
       bestEpoch: best ? progress.bestEpoch : progress.epoch,
+      ...(state.scaler && { skippedSteps: progress.skipped }),
     };
   }
 
   async close(): Promise<void> {
     await this.monitor.dispose();
+    this.steps.dispose();
     this.state.optimizer.dispose();
+    this.state.scaler?.dispose();
   }
 
   scheduleFactor(): number {
@@ -337,7 +338,7 @@ class Training {
 
   report(news: { loss?: number; point?: CurvePoint }): void {
     const { epochs } = this.task.options;
-    const { epoch, step, peakBytes } = this.state.progress;
+    const { epoch, step, peakBytes, skipped } = this.state.progress;
     const totalSteps = epochs * this.stepsPerEpoch;
     this.task.onProgress?.({
       epoch: Math.min(epoch + 1, epochs),
@@ -345,6 +346,7 @@ class Training {
       step,
       totalSteps,
       peakBytes,
+      ...(this.state.scaler && { skipped }),
       ...news,
     });
   }

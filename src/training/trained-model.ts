@@ -1,7 +1,6 @@
 /** A model after training, with all that prediction needs; and its file. */
 import type { ExpressionTransform } from '../data/expression-transform.ts';
 import { type FeatureSettings, flagsOf, tileChanges } from '../data/feature-settings.ts';
-import type { PatchFeatures } from '../data/features.ts';
 import {
   parseSafetensors,
   type SafetensorInput,
@@ -9,15 +8,12 @@ import {
 } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
-import type { ExpressionModel, Prediction } from '../models/model.ts';
+import type { ExpressionModel } from '../models/model.ts';
 import { createModel, MODEL_KINDS, type ModelKind, type ModelOptions } from '../models/registry.ts';
 import type { StateTensor } from '../nn/module.ts';
 import { Generator } from '../tensor/random.ts';
-import { Tensor } from '../tensor/tensor.ts';
 import { VERSION } from '../version.ts';
-import { fittingPart, patchLimit } from './bag-limit.ts';
-import { type BagSource, uploadBags, uploaded } from './bag-source.ts';
-import { applyScale, type Scale } from './scaling.ts';
+import type { Scale } from './scaling.ts';
 
 export interface Scales {
   readonly features: Scale | null;
@@ -45,119 +41,6 @@ export interface Provenance {
   readonly patients: readonly string[];
   /** How the features were made, where they say it. */
   readonly features?: FeatureSettings;
-}
-
-/** One slide's prediction. */
-export interface SlidePrediction {
-  readonly slide: number;
-  /** [G], in the units of the targets. */
-  readonly expression: Float32Array;
-  /** [N] weights that sum to 1, for models with attention. */
-  readonly attention?: Float32Array;
-}
-
-/**
- * Predicts slides from all their patches (of a slide that does not fit, from as many as fit), in the order given.
- *
- * @throws HistogradError `non-finite-prediction`, which names the slide and gene
- */
-export async function* predictSlides(
-  device: Device,
-  { model, options, scales, genes }: Pick<TrainedModel, 'model' | 'options' | 'scales' | 'genes'>,
-  source: BagSource,
-  slides: readonly number[],
-  patchesPerBatch: number,
-): AsyncGenerator<SlidePrediction> {
-  const wasTraining = model.training;
-  model.eval();
-  try {
-    const limit = patchLimit(device, source.width, options);
-    const whole = { slides, patches: patchesPerBatch, limit };
-    for await (const bags of uploaded(device, source, whole, scales.features)) {
-      const { expression, attention } = await model.predict(bags);
-      for (const [b, slide] of bags.indices.entries()) {
-        const row = expression.slice(b * genes.length, (b + 1) * genes.length);
-        unscale(row, scales.targets);
-        requireFinite(row, genes, source.slides[slide]!.id);
-        const weights = attention?.slice(bags.segments.offsets[b], bags.segments.offsets[b + 1]);
-        yield { slide, expression: row, ...(weights && { attention: weights }) };
-      }
-    }
-  } finally {
-    model.train(wasTraining);
-  }
-}
-
-/**
- * Predicts one slide; `bag` is not changed. Errors as `predictSlides`.
- *
- * @returns also the rows of the patches that were used, in order, where the whole slide does not fit on the GPU
- */
-export async function predictBag(
-  device: Device,
-  { model, options, scales, genes }: TrainedModel,
-  bag: PatchFeatures,
-  name: string,
-): Promise<Prediction & { patches: Uint32Array | null }> {
-  model.eval();
-  const { part, patches } = fittingPart(bag, patchLimit(device, bag.width, options));
-  const { features, rows, width } = part;
-  const packed = { indices: [0], features: features.slice(), offsets: Uint32Array.of(0, rows) };
-  const bags = uploadBags(device, packed, width, scales.features);
-  try {
-    const prediction = await model.predict(bags);
-    unscale(prediction.expression, scales.targets);
-    requireFinite(prediction.expression, genes, name);
-    return { ...prediction, patches };
-  } finally {
-    bags.features.dispose();
-    bags.segments.dispose();
-  }
-}
-
-/** Values of all genes that patch predictions may take on the GPU at once. */
-const PATCH_VALUES = 4 * 2 ** 20;
-
-/**
- * The expression that the model sees in every single patch, for maps.
- *
- * @param columns genes to return; patches go through in chunks, so that patches x all genes is never one tensor
- * @returns [N, columns]
- * @throws HistogradError `no-patch-prediction` for models that only predict whole slides
- */
-export async function predictPatches(
-  device: Device,
-  { model, options, scales, genes, kind }: TrainedModel,
-  { features, rows, width }: PatchFeatures,
-  columns: readonly number[],
-): Promise<Float32Array> {
-  model.eval();
-  const out = new Float32Array(rows * columns.length);
-  const chunk = Math.min(
-    Math.max(1, Math.floor(PATCH_VALUES / genes.length)),
-    patchLimit(device, width, options),
-  );
-  for (let from = 0; from < rows; from += chunk) {
-    const to = Math.min(rows, from + chunk);
-    const part = features.slice(from * width, to * width);
-    if (scales.features) applyScale(part, scales.features);
-    const tensor = Tensor.from(device, part, [to - from, width]);
-    const values = await model.predictPatches(tensor).finally(() => tensor.dispose());
-    if (!values) {
-      throw new HistogradError(
-        'no-patch-prediction',
-        `${kind} predicts whole slides only.`,
-        'Leave out --patches, or use direct-abmil, direct-patch-level or ridge.',
-      );
-    }
-    unscale(values, scales.targets);
-    for (let i = 0; i < to - from; i++) {
-      for (const [at, g] of columns.entries()) {
-        out[(from + i) * columns.length + at] = values[i * genes.length + g]!;
-      }
-    }
-  }
-  return out;
 }
 
 /**
@@ -190,25 +73,6 @@ export function requireFeatures(
     'width-mismatch',
     `${where} has features of width ${found.width}; this ${kind} was trained on width ${width}.`,
     'Use features of the extractor that the model was trained with.',
-  );
-}
-
-/** Turns scaled predictions [·, G] back into the targets' units, in place. */
-function unscale(values: Float32Array, scale: Scale | null): void {
-  if (!scale) return;
-  const columns = scale.mean.length;
-  for (let i = 0; i < values.length; i++) {
-    values[i] = values[i]! * scale.std[i % columns]! + scale.mean[i % columns]!;
-  }
-}
-
-function requireFinite(row: Float32Array, genes: readonly string[], slide: string): void {
-  const gene = row.findIndex((value) => !Number.isFinite(value));
-  if (gene < 0) return;
-  throw new HistogradError(
-    'non-finite-prediction',
-    `The prediction of gene ${genes[gene]} for slide ${slide} is ${row[gene]}.`,
-    'The model diverged: lower the learning rate (--lr) or scale the features (--feature-scale zscore).',
   );
 }
 

@@ -5,9 +5,9 @@ import { patchLimit } from './bag-limit.ts';
 import { uploaded } from './bag-source.ts';
 import { takeRows } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
+import { predictSlides } from './predict.ts';
 import type { Scale } from './scaling.ts';
 import type { TrainTask } from './task.ts';
-import { predictSlides } from './trained-model.ts';
 
 /**
  * Predicts the validation slides from all their patches.
@@ -29,10 +29,11 @@ export async function validate(
   let at = 0;
   for await (const { expression } of predictSlides(
     device,
-    { model, options: task.modelOptions, scales, genes },
+    { kind: task.kind, model, options: task.modelOptions, scales, genes },
     source,
     split.validation,
     options.evaluationPatches,
+    options.streamAbove,
   )) {
     predicted.set(expression, at);
     at += expression.length;

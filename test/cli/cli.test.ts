@@ -200,6 +200,50 @@ describe('train, evaluate, predict', () => {
     expect(metadata.genes).toBe('["G3","G1"]');
   });
 
+  it('predicts slides in pieces as whole, and so evaluates', async () => {
+    const csv = join(folder, 'streamed.csv');
+    const more = ['--attention', join(folder, 'streamed'), '--stream-above', '2'];
+    const given = ['--checkpoint', model(), '--features', features, '--out', csv];
+    const { code, err } = await histograd(['predict', ...given, '--genes', 'G3,G1', ...more]);
+    expect(err).not.toMatch(/histograd:|patches at once/);
+    expect(code).toBe(0);
+    const numbers = async (path: string) =>
+      (await readFile(path, 'utf8')).split(/[,\n]/).map(Number).filter(Number.isFinite);
+    for (const [streamed, whole] of [
+      [csv, join(folder, 'predicted.csv')],
+      [join(folder, 'streamed/S0.csv'), join(folder, 'attention/S0.csv')],
+    ] as const) {
+      const [found, expected] = [await numbers(streamed), await numbers(whole)];
+      expect(found).toHaveLength(expected.length);
+      expect(found.some((value, i) => value !== expected[i])).toBe(true);
+      for (const [i, value] of expected.entries()) expect(found[i]).toBeCloseTo(value, 4);
+    }
+    const out = join(folder, 'evaluated-streamed');
+    const at = ['--checkpoint', model(), ...cohort, '--out', out, '--json'];
+    const evaluated = await histograd(['evaluate', ...at, '--stream-above', '2']);
+    const { models } = JSON.parse(evaluated.out);
+    const before = JSON.parse(await readFile(join(folder, 'evaluated/summary.json'), 'utf8'));
+    expect(models[0].scores.mse).toBeCloseTo(before.models[0].scores.mse, 4);
+  });
+
+  it('trains in mixed precision, in pieces: says where steps were left out', async () => {
+    const more = ['--model', 'direct-abmil', '--epochs', '3', '--precision', 'mixed'];
+    const place = join(folder, 'mixed');
+    const { code, err } = await histograd(train('mixed', ...more, '--stream-above', '4'));
+    expect(err).not.toContain('histograd:');
+    expect(code).toBe(0);
+    const read = async (file: string) => JSON.parse(await readFile(join(place, file), 'utf8'));
+    expect(await read('config.json')).toMatchObject({ precision: 'mixed', streamAbove: 4 });
+    expect(await read('environment.json')).toMatchObject({ precision: 'mixed' });
+    const [{ skippedSteps }] = (await read('summary.json')).models;
+    expect(skippedSteps).toBeGreaterThanOrEqual(0);
+    expect(await readFile(join(place, 'report.html'), 'utf8')).toContain('Steps left out');
+    expect((await histograd(['train', '--out', place, '--resume'])).code).toBe(0);
+    const other = await histograd(train('mixed', '--model', 'direct-abmil', '--precision', 'half'));
+    expect(other.code).toBe(2);
+    expect(other.err).toContain('precision');
+  });
+
   it.each([
     ['a file that is no model', 'expression.csv', 'is not a valid safetensors file'],
     [

@@ -2,9 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { backward } from '../../src/autograd/tape.ts';
 import type { Device } from '../../src/gpu/device.ts';
+import { Attention } from '../../src/nn/attention.ts';
 import { BatchNorm1d } from '../../src/nn/batch-norm.ts';
+import { SummaryMixing } from '../../src/nn/blocks/summary-mixing.ts';
 import { DropPath } from '../../src/nn/drop-path.ts';
-import { Dropout, type Init, Linear } from '../../src/nn/layers.ts';
+import { Dropout, type Init, LayerNorm, Linear } from '../../src/nn/layers.ts';
 import { Module } from '../../src/nn/module.ts';
 import { add } from '../../src/ops/binary.ts';
 import { mse } from '../../src/ops/mse.ts';
@@ -176,6 +178,142 @@ describe('captured steps', () => {
     }
     dispose();
     alone.dispose();
+  });
+});
+
+/** Token mixers as of SEQUOIA: a SummaryMixing block, and one of attention. */
+class Mixers extends Module {
+  readonly summary: SummaryMixing;
+  readonly norm: LayerNorm;
+  readonly attention: Attention;
+  readonly head: Linear;
+
+  constructor(init: Init) {
+    super();
+    this.summary = new SummaryMixing(init, 8, 2, 4);
+    this.norm = new LayerNorm(init, 8);
+    this.attention = new Attention(init, 8, 2);
+    this.head = new Linear(init, 8, 3);
+  }
+
+  forward(x: Tensor): Tensor {
+    const y = add(x, this.summary.forward(x));
+    const z = add(y, this.attention.forward(this.norm.forward(y)));
+    return this.head.forward(mean(z, 1));
+  }
+}
+
+it('SummaryMixing and attention train to the same bits', async () => {
+  const device = await testDevice();
+  const results = [];
+  for (const capture of [false, true]) {
+    const model = new Mixers({ device, generator: new Generator(3) });
+    const optimizer = new AdamW(model.namedParameters(), { lr: 0.01 });
+    const body = ({ x, targets }: { x: Tensor; targets: Tensor }) => {
+      const loss = mse(model.forward(x), targets);
+      backward(loss);
+      optimizer.step(null, () => 1);
+      optimizer.zeroGrad();
+      return { loss };
+    };
+    const captured = new CapturedStep(device, body);
+    const losses = [];
+    for (let i = 0; i < 8; i++) {
+      const { loss } = scope(() => {
+        const inputs = {
+          x: Tensor.from(device, numbers(i, 80), [2, 5, 8]),
+          targets: Tensor.from(device, numbers(-i, 6), [2, 3]),
+        };
+        return capture ? captured.run(inputs) : body(inputs);
+      });
+      losses.push(await loss.item());
+      loss.dispose();
+    }
+    expect(captured.replays).toBe(capture ? 5 : 0);
+    const state = [...(await model.stateDict())].map(([name, { data }]) => [name, [...data]]);
+    results.push({ losses, state });
+    for (const each of [captured, optimizer, model]) each.dispose();
+  }
+  expect(results[1]).toEqual(results[0]);
+});
+
+describe('what is captured', () => {
+  it('tells variants of a step apart', async () => {
+    const device = await testDevice();
+    const x = Tensor.from(device, [1, 2, 3]);
+    let scale = 0;
+    const step = new CapturedStep(device, (inputs: { x: Tensor }) => ({
+      y: affine(inputs.x, scale, 0),
+    }));
+    for (let i = 0; i < 12; i++) {
+      scale = 1 + (i % 2);
+      const { y } = step.run({ x }, `times ${scale}`);
+      expect([...(await y.floats())]).toEqual([scale, 2 * scale, 3 * scale]);
+      y.dispose();
+    }
+    expect(step.replays).toBe(6);
+    step.dispose();
+    x.dispose();
+  });
+
+  it('is what comes again, not what comes first', async () => {
+    const device = await testDevice();
+    const step = new CapturedStep(device, ({ x }: { x: Tensor }) => ({ y: relu(x) }));
+    const run = (size: number) => {
+      const x = Tensor.from(device, new Float32Array(size));
+      step.run({ x }).y.dispose();
+      x.dispose();
+    };
+    for (let size = 10; size < 30; size++) run(size);
+    for (let i = 0; i < 5; i++) run(4);
+    expect(step.replays).toBe(2);
+    step.dispose();
+  });
+
+  it('keeps to its memory: larger steps just run', async () => {
+    const device = await testDevice();
+    const before = device.memory.live;
+    const step = new CapturedStep(
+      device,
+      ({ x }: { x: Tensor }) => ({ y: relu(affine(relu(x), 2, 1)) }),
+      { mostBytes: 64 * 1024 },
+    );
+    const live = [];
+    for (let i = 0; i < 5; i++) {
+      for (const size of [64, 64 * 1024]) {
+        const x = Tensor.from(device, new Float32Array(size).fill(i));
+        const { y } = step.run({ x });
+        expect(new Set(await y.floats())).toEqual(new Set([2 * i + 1]));
+        x.dispose();
+        y.dispose();
+      }
+      live.push(device.memory.live - before);
+    }
+    expect(step.replays).toBe(2); // of the small one
+    expect(Math.max(...live)).toBeLessThanOrEqual(64 * 1024);
+    step.dispose();
+    expect(device.memory.live).toBe(before);
+  });
+
+  it('just runs where it cannot be replayed, for those who want to be told so', async () => {
+    const device = await testDevice();
+    const before = device.memory.live;
+    const told: string[] = [];
+    const x = Tensor.from(device, [1]);
+    let calls = 0;
+    const step = new CapturedStep(device, () => ({ y: affine(x, ++calls, 0) }), {
+      onRefused: ({ message }) => told.push(message),
+    });
+    for (let i = 1; i < 7; i++) {
+      const { y } = step.run({});
+      expect(await y.item()).toBe(i);
+      y.dispose();
+    }
+    expect(calls).toBe(6);
+    expect(told).toEqual([expect.stringMatching(/had other values/)]);
+    step.dispose();
+    x.dispose();
+    expect(device.memory.live).toBe(before);
   });
 });
 

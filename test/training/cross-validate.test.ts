@@ -223,6 +223,17 @@ describe('openRunFolder', () => {
     }
   });
 
+  it('refuses to go on with another tuning of the kernels', async () => {
+    const path = join(folder, 'tuned');
+    const run = await openRunFolder(path, {}, false, { tuningMark: 'abc' });
+    await run.write('environment', '{"tuningMark": "abc"}');
+    await run.write('summary', '{}');
+    await openRunFolder(path, {}, true, { tuningMark: 'abc' });
+    const error = await failure(openRunFolder(path, {}, true));
+    expect(error.code).toBe('run-mismatch');
+    expect(error.message).toContain('another tuning of the kernels: abc there, the pinned one now');
+  });
+
   it('a folder that cannot be made or written', async () => {
     const file = join(folder, 'a-file');
     await writeFile(file, '');

@@ -1,0 +1,105 @@
+/**
+ * What a dispatch costs the processor: a training step of many small dispatches, run as it is and replayed. Encoding and submission
+ * count, waiting for the GPU does not.
+ */
+import { quantile } from 'simple-statistics';
+import { backward } from '../src/autograd/tape.ts';
+import { Device, type DeviceOptions } from '../src/gpu/device.ts';
+import { type Init, Linear } from '../src/nn/layers.ts';
+import { Module } from '../src/nn/module.ts';
+import { mse } from '../src/ops/mse.ts';
+import { relu } from '../src/ops/unary.ts';
+import { AdamW } from '../src/optim/adamw.ts';
+import { clipGradNorm } from '../src/optim/grad-norm.ts';
+import { CapturedStep } from '../src/tensor/captured-step.ts';
+import { Generator } from '../src/tensor/random.ts';
+import { scope } from '../src/tensor/scope.ts';
+import type { Tensor } from '../src/tensor/tensor.ts';
+import { random } from './benches/tensors.ts';
+
+/** Microseconds per dispatch, from the first call of a step to the return of its submission. */
+interface Cost {
+  /** Of all rounds: what it costs when nothing else has the core. */
+  readonly least: number;
+  readonly median: number;
+}
+
+export interface DispatchCost {
+  readonly adapter: string;
+  /** Of one step. */
+  readonly dispatches: number;
+  readonly submissions: number;
+  readonly eager: Cost;
+  readonly captured: Cost;
+}
+
+const LAYERS = 16;
+const WIDTH = 8;
+const ROUNDS = 200;
+
+class Perceptron extends Module {
+  readonly layers: readonly Linear[];
+
+  constructor(init: Init) {
+    super();
+    this.layers = Array.from({ length: LAYERS }, () => new Linear(init, WIDTH, WIDTH));
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.layers.reduce((y, layer) => relu(layer.forward(y)), x);
+  }
+}
+
+export async function measureDispatches(request: DeviceOptions): Promise<DispatchCost> {
+  const device = await Device.open(request);
+  const model = new Perceptron({ device, generator: new Generator(1) });
+  const optimizer = new AdamW(model.namedParameters(), { lr: 1e-3 });
+  const inputs = { x: random(device, [4, WIDTH], 2), targets: random(device, [4, WIDTH], 3) };
+  const body = ({ x, targets }: typeof inputs) => {
+    const loss = mse(model.forward(x), targets);
+    backward(loss);
+    optimizer.step(clipGradNorm(model.namedParameters().values()), () => 1);
+    optimizer.zeroGrad();
+    return { loss };
+  };
+  const step = new CapturedStep(device, body);
+  const run = (capture: boolean) => {
+    scope(() => void (capture ? step.run(inputs) : body(inputs)));
+    device.flush();
+  };
+  for (let i = 0; i < 5; i++) for (const capture of [true, false]) run(capture);
+  await device.sync();
+  const before = device.counts;
+  run(true);
+  const after = device.counts;
+  const dispatches = after.dispatches - before.dispatches;
+  const submissions = after.submissions - before.submissions;
+  const times = { eager: [] as number[], captured: [] as number[] };
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const capture of [false, true]) {
+      await device.sync(); // an idle GPU: a driver on the same cores takes nothing from the step
+      const start = performance.now();
+      run(capture);
+      times[capture ? 'captured' : 'eager'].push((1000 * (performance.now() - start)) / dispatches);
+    }
+  }
+  const { name: adapter } = device.adapter;
+  device.close();
+  const cost = (all: number[]) => ({ least: Math.min(...all), median: quantile(all, 0.5) });
+  return {
+    ...{ adapter, dispatches, submissions },
+    eager: cost(times.eager),
+    captured: cost(times.captured),
+  };
+}
+
+export function dispatchLines({
+  adapter,
+  dispatches,
+  submissions,
+  ...costs
+}: DispatchCost): string {
+  const line = (what: keyof typeof costs) =>
+    `${what}: ${costs[what].least.toFixed(1)} µs per dispatch (least), ${costs[what].median.toFixed(1)} µs (median)`;
+  return `${adapter}: a step of ${dispatches} dispatches and ${submissions} submission${submissions === 1 ? '' : 's'}, encoded and submitted\n${line('eager')}\n${line('captured')}`;
+}

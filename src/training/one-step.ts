@@ -1,0 +1,178 @@
+/**
+ * One optimiser step on a batch. Batches that come again with the same sizes (bags cut to as many patches, whole
+ * batches) are recorded and replayed, which gives the same bits at less cost per dispatch.
+ */
+import { autocast } from '../autograd/autocast.ts';
+import { backward } from '../autograd/tape.ts';
+import type { PackedBags } from '../data/packed-bags.ts';
+import { everyStep } from '../gpu/recording.ts';
+import { DirectAbmil } from '../models/direct-abmil.ts';
+import { streamedBackward } from '../models/streamed-abmil.ts';
+import { clipGradNorm } from '../optim/grad-norm.ts';
+import { CapturedStep } from '../tensor/captured-step.ts';
+import { keep, scope } from '../tensor/scope.ts';
+import { Segments } from '../tensor/segments.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { takeRows, uploadBatch } from './batch.ts';
+import type { TrainingState } from './checkpoint.ts';
+import { type StreamedBatch, scaled, slidePieces, stepLimit } from './streaming.ts';
+import type { TrainTask } from './task.ts';
+
+/**
+ * Memory that recorded steps may keep from others. Steps that need more are not held up by their dispatches: on a CPU
+ * rasteriser, those on some ten megabytes already last a hundred times as long as their dispatches take to encode.
+ */
+const MOST_CAPTURED_BYTES = { gpu: 256 * 2 ** 20, cpu: 64 * 2 ** 20 } as const;
+
+type Inputs = { features: Tensor; targets: Tensor };
+
+/** `loss` [1], `clip` from `clipGradNorm`, and in mixed precision the `scaling` of `GradScaler.update`. */
+type Outputs = { loss: Tensor; clip: Tensor; scaling?: Tensor };
+
+/** Ends a streamed step before its time. */
+class Abandoned extends Error {}
+
+export class OneStep {
+  readonly #task: TrainTask;
+  readonly #state: TrainingState;
+  /** Of all slides, scaled as the model sees them. */
+  readonly #targets: Float32Array;
+  readonly #factor: () => number;
+  readonly #captured: CapturedStep<Inputs, Outputs>;
+  /** The kernels are still to be compiled. */
+  #aheadDue: boolean;
+  /** Where the bags of the batch begin. */
+  #offsets: Uint32Array = new Uint32Array();
+
+  /** @param factor on the learning rate, of the step to be taken */
+  constructor(task: TrainTask, state: TrainingState, targets: Float32Array, factor: () => number) {
+    this.#task = task;
+    this.#state = state;
+    this.#targets = targets;
+    this.#factor = factor;
+    this.#aheadDue = task.compileAhead ?? task.device.adapter.class === 'gpu';
+    this.#captured = new CapturedStep(task.device, (inputs) => this.#body(inputs), {
+      mostBytes: MOST_CAPTURED_BYTES[task.device.class],
+      onRefused: (error) =>
+        task.onWarning?.(
+          `${task.kind}: steps are not replayed, which would only be faster: ${error.message}`,
+        ),
+    });
+  }
+
+  /** Compiles the kernels of both passes over this batch aside, so that the first step stalls nobody. */
+  async #compileAhead(batch: PackedBags): Promise<void> {
+    const { model, generator } = this.#state;
+    const { offset } = generator;
+    model.train();
+    this.#offsets = batch.offsets;
+    const copy = { ...batch, features: batch.features.slice() }; // they are scaled in place
+    await this.#task.device.compileAhead(() => {
+      scope(() => void this.#backward(this.#upload(copy)));
+      for (const parameter of model.namedParameters().values()) parameter.grad = null;
+    });
+    generator.seek(offset);
+  }
+
+  /** Records the step; nothing here waits for the GPU, but that the first one waits for its kernels. */
+  async run(batch: PackedBags): Promise<Outputs> {
+    const { device, capture = true } = this.#task;
+    if (this.#aheadDue) await this.#compileAhead(batch);
+    this.#aheadDue = false;
+    this.#state.model.train();
+    this.#offsets = batch.offsets;
+    const outputs = scope(() => {
+      const inputs = this.#upload(batch);
+      // The offsets are data of the step: other offsets are another step.
+      return capture ? this.#captured.run(inputs, batch.offsets.join(' ')) : this.#body(inputs);
+    });
+    device.flush();
+    return outputs;
+  }
+
+  /**
+   * The step on a batch that does not fit: slide by slide, piece by piece. That may take minutes, so that a stop does
+   * not wait for its end.
+   *
+   * @returns null when the task's signal aborted; nothing has changed then
+   * @throws HistogradError what reading and `streamedBackward` throw
+   */
+  async runStreamed({ indices, sample }: StreamedBatch): Promise<Outputs | null> {
+    const { device, source, genes, signal } = this.#task;
+    const { model, optimizer, generator, scales, scaler } = this.#state;
+    const { offset } = generator;
+    if (!(model instanceof DirectAbmil))
+      throw new Error('only Direct-ABMIL takes slides in pieces');
+    model.train();
+    let total = 0;
+    try {
+      for (const slide of indices) {
+        const row = takeRows(this.#targets, [slide], genes.length);
+        const targets = keep(Tensor.from(device, row, [1, genes.length]));
+        const raw = slidePieces(source, slide, stepLimit(this.#task), sample);
+        const pieces = scaled(raw, scales.features, () => {
+          if (signal?.aborted) throw new Abandoned();
+        });
+        total += await streamedBackward(model, pieces, targets, {
+          share: 1 / indices.length,
+          scaler,
+          onPiece: () => this.#notePeak(),
+        }).finally(() => targets.dispose());
+      }
+      return scope(() => ({ loss: Tensor.from(device, [total]), ...this.#update() }));
+    } catch (error) {
+      if (!(error instanceof Abandoned)) throw error;
+      generator.seek(offset);
+      return null;
+    } finally {
+      optimizer.zeroGrad(); // what a slide that was not finished left
+    }
+  }
+
+  dispose(): void {
+    this.#captured.dispose();
+  }
+
+  #upload(batch: PackedBags): Inputs {
+    const { scales, scaler } = this.#state;
+    const dtype = scaler ? 'f16' : 'f32'; // every model multiplies the features first
+    const { bags, targets } = uploadBatch(this.#task, scales, this.#targets, batch, dtype);
+    return { features: bags.features, targets };
+  }
+
+  #body(inputs: Inputs): Outputs {
+    const loss = this.#backward(inputs);
+    return { loss, ...this.#update() };
+  }
+
+  /** The loss [1]; its gradients are left to the parameters. */
+  #backward({ features, targets }: Inputs): Tensor {
+    const { device } = this.#task;
+    const { model, scaler } = this.#state;
+    const segments = new Segments(device, this.#offsets);
+    try {
+      const loss = autocast(() => model.loss({ features, segments }, targets), scaler !== null);
+      backward(scaler?.scale(loss) ?? loss);
+      everyStep(() => this.#notePeak());
+      return loss.view([1]);
+    } finally {
+      segments.dispose(); // not a tensor: no scope knows of it
+    }
+  }
+
+  /** From the gradients to the next parameters. */
+  #update(): Omit<Outputs, 'loss'> {
+    const { model, optimizer, scaler } = this.#state;
+    const maxNorm = this.#task.options.maxNorm ?? undefined;
+    const parameters = model.namedParameters().values();
+    const clip = scaler?.unscale(parameters, maxNorm) ?? clipGradNorm(parameters, maxNorm);
+    optimizer.step(clip, this.#factor);
+    optimizer.zeroGrad();
+    return { clip, ...(scaler && { scaling: scaler.update(clip) }) };
+  }
+
+  #notePeak(): void {
+    const { progress } = this.#state;
+    progress.peakBytes = Math.max(progress.peakBytes, this.#task.device.memory.live);
+  }
+}
