@@ -1,11 +1,14 @@
 /** `npm run bench`: the ceilings of the adapter, then every kernel and training step against them and against the peers. */
+import { join } from 'node:path';
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { adapterRequest } from '../src/cli/adapter-request.ts';
 import { HistogradError } from '../src/errors.ts';
+import { knobLines } from '../src/gpu/choose-tuning.ts';
 import { Device, type DeviceOptions } from '../src/gpu/device.ts';
 import { environmentOf } from '../src/training/environment.ts';
 import { type Ceilings, measureCeilings } from './ceilings.ts';
+import { dispatchLines, measureDispatches } from './dispatch.ts';
 import { currentCommit, openEarlier } from './earlier.ts';
 import { ladders } from './ladders/all.ts';
 import { climb } from './ladders/climb.ts';
@@ -16,6 +19,7 @@ import type { Run } from './run.ts';
 import { chooseBenches, runBenches } from './run-benches.ts';
 import { FOLDER, ROOT, saveResult, writeReport } from './save-result.ts';
 import { benchTable, ladderTable } from './table.ts';
+import { tuneAdapter } from './tune.ts';
 
 const QUICK: Effort = { roundSeconds: 0.05, rounds: 5, budgetSeconds: 2 };
 const FULL: Effort = { roundSeconds: 0.2, rounds: 11, budgetSeconds: 10 };
@@ -26,6 +30,9 @@ interface Options {
   quick?: boolean;
   ladder?: string | true;
   patches?: string | true;
+  dispatches?: boolean;
+  tune?: boolean;
+  again?: boolean;
   report?: boolean;
   adapter?: string;
   peers: boolean;
@@ -49,6 +56,12 @@ async function main(): Promise<void> {
       '--patches [most]',
       'instead: the cost of a step from 1000 to so many patches per slide (100000)',
     )
+    .option(
+      '--tune',
+      'instead: find the tuning of this adapter (docs/tuning.md); goes on where it was interrupted',
+    )
+    .option('--again', 'with --tune: choices that were made before as well')
+    .option('--dispatches', 'instead: what a dispatch costs the processor, as it is and replayed')
     .option('--report', 'instead: only write the page of the stored results')
     .option('--adapter <name>', 'auto, hardware, lavapipe or swiftshader')
     .option('--no-peers', 'do not time the peers')
@@ -58,7 +71,11 @@ async function main(): Promise<void> {
   const adapter = adapterRequest(options.adapter);
   const request: DeviceOptions = adapter ? { adapter } : {};
   if (options.report) writeReport();
-  else if (options.patches) await benchPatches(request, options);
+  else if (options.dispatches) console.log(dispatchLines(await measureDispatches(request)));
+  else if (options.tune) {
+    const folder = options.save ? join(FOLDER, 'results', 'tunings') : null;
+    await tuneAdapter(request, { ...options, folder });
+  } else if (options.patches) await benchPatches(request, options);
   else if (options.ladder) await climbLadders(request, options);
   else await benchAll(request, options);
 }
@@ -124,14 +141,15 @@ async function measureAdapter(
     ...(await environmentOf(device)),
     commit: currentCommit(ROOT),
   };
-  console.log(
-    `${environment.adapter}, kernels tuned for a ${device.class === 'gpu' ? 'GPU' : 'CPU rasteriser'}; robustness and validation on`,
-  );
+  for (const { what, result } of device.adapter.tried) console.log(pc.dim(`${what}: ${result}`));
+  console.log(environment.adapter);
+  for (const line of knobLines(device.chosenTuning)) console.log(line);
   const ceilings = await measureCeilings(device);
   device.close();
-  console.log(
-    `ceilings: ${(ceilings.flops / 1e9).toFixed(1)} GFLOP/s float32, ${(ceilings.bandwidth / 1e9).toFixed(1)} GB/s`,
-  );
+  const rate = (flops: number) => `${(flops / 1e9).toFixed(1)} GFLOP/s`;
+  const matrix = ceilings.matrixFlops ? `, ${rate(ceilings.matrixFlops)} matrix unit` : '';
+  const bandwidth = `${(ceilings.bandwidth / 1e9).toFixed(1)} GB/s`;
+  console.log(`ceilings: ${rate(ceilings.flops)} float32${matrix}, ${bandwidth}`);
   return { device, environment, ceilings };
 }
 

@@ -16,6 +16,12 @@ export const timing = z.object({
   gpu: z.number().nullable(),
 });
 
+export const ceilingsSchema = z.object({
+  flops: z.number(),
+  bandwidth: z.number(),
+  matrixFlops: z.number().nullable().default(null),
+});
+
 const benchResult = z.object({
   id: z.string(),
   name: z.string(),
@@ -33,7 +39,7 @@ const benchResult = z.object({
 const run = z.object({
   environment: z.record(z.string(), z.string()),
   tuning: z.enum(['cpu', 'gpu']),
-  ceilings: z.object({ flops: z.number(), bandwidth: z.number() }),
+  ceilings: ceilingsSchema,
   results: z.array(benchResult),
 });
 
@@ -61,8 +67,15 @@ export function parseResult<T>(schema: z.ZodType<T>, text: string, file: string)
 }
 
 /** The least time this work can take on an adapter with these ceilings, in seconds. */
-export function floorOf({ flops, bytes }: Cost, ceilings: Run['ceilings']): number {
-  return Math.max(flops / ceilings.flops, bytes / ceilings.bandwidth);
+export function floorOf(work: Work, ceilings: Run['ceilings']): number {
+  return Math.max(work.flops / rateFor(work, ceilings), work.bytes / ceilings.bandwidth);
+}
+
+type Work = Cost & { readonly id?: string };
+
+/** Products of halves may use the matrix unit. */
+function rateFor({ id }: Work, { flops, matrixFlops }: Run['ceilings']): number {
+  return id?.endsWith('-half') ? Math.max(flops, matrixFlops ?? 0) : flops;
 }
 
 /** Whether it is a training step, not a kernel. */
@@ -71,9 +84,7 @@ export function isStep({ id }: BenchResult): boolean {
 }
 
 /** Which of the two ceilings the floor is. */
-export function boundBy(
-  { flops, bytes }: BenchResult,
-  ceilings: Run['ceilings'],
-): 'compute' | 'memory' {
-  return flops / ceilings.flops > bytes / ceilings.bandwidth ? 'compute' : 'memory';
+export function boundBy(work: BenchResult, ceilings: Run['ceilings']): 'compute' | 'memory' {
+  const compute = work.flops / rateFor(work, ceilings);
+  return compute > work.bytes / ceilings.bandwidth ? 'compute' : 'memory';
 }

@@ -4,6 +4,7 @@
  * Importing touches no GPU: `Device.open()` does. This entry runs in browsers and in Node;
  * `histograd` resolves to `index.node.ts` in Node, which adds what needs files.
  */
+export { autocast } from './autograd/autocast.ts';
 export { Parameter } from './autograd/parameter.ts';
 export { backward, noGrad } from './autograd/tape.ts';
 export { type Checkpoint, type CheckpointTensor, parseCheckpoint } from './data/checkpoint.ts';
@@ -46,6 +47,8 @@ export {
 export type { AdapterClass, AdapterRequest, ChosenAdapter } from './gpu/adapter.ts';
 export { Device, type DeviceOptions } from './gpu/device.ts';
 export { type Diagnosis, diagnose, formatDiagnosis } from './gpu/doctor.ts';
+export type { Tuning } from './gpu/tuning.ts';
+export { TUNINGS, type TuningName } from './gpu/tunings.ts';
 export { type Evaluation, evaluatePredictions } from './metrics/evaluate.ts';
 export { pearson } from './metrics/pearson.ts';
 export { type SectionScores, withinSections } from './metrics/within-section.ts';
@@ -100,6 +103,7 @@ export { createModel, MODEL_KINDS, type ModelKind, modelDefaults } from './model
 export { RIDGE, Ridge, type RidgeOptions } from './models/ridge.ts';
 export {
   type FeaturePieces,
+  type StreamedOptions,
   streamedBackward,
   streamedPrediction,
 } from './models/streamed-abmil.ts';
@@ -151,6 +155,7 @@ export type {
 } from './ops/attention-call.ts';
 export { type BatchNormOptions, batchNorm } from './ops/batch-norm.ts';
 export { add, div, mul, sub } from './ops/binary.ts';
+export { cast } from './ops/cast.ts';
 export { channelUnitNorm, pixelNorm } from './ops/channel-norm.ts';
 export { softClipLoss } from './ops/clip-loss.ts';
 export { type ConvTransposeOptions, convTranspose2d } from './ops/conv-transpose2d.ts';
@@ -245,6 +250,12 @@ export { AdamW, type AdamWOptions } from './optim/adamw.ts';
 export { clipGradValue } from './optim/clip-value.ts';
 export { Ema } from './optim/ema.ts';
 export { clipGradNorm } from './optim/grad-norm.ts';
+export {
+  GradScaler,
+  type GradScalerOptions,
+  type GradScalerState,
+  requireUsableScale,
+} from './optim/grad-scaler.ts';
 export { decayGroups, type ParameterGroup } from './optim/optimizer.ts';
 export { type PlateauOptions, type PlateauState, ReduceOnPlateau } from './optim/plateau.ts';
 export { type Schedule, scheduleFactor } from './optim/schedule.ts';
@@ -288,7 +299,8 @@ export {
   tissueFraction,
   tissueMask,
 } from './slides/tissue-mask.ts';
-export { CapturedStep } from './tensor/captured-step.ts';
+export { CapturedStep, type CaptureOptions } from './tensor/captured-step.ts';
+export type { FloatType } from './tensor/convert.ts';
 export { Csr, type CsrData, type Edges } from './tensor/csr.ts';
 export { type Draw, Generator, normal, uniform } from './tensor/random.ts';
 export { keep, scope } from './tensor/scope.ts';

@@ -1,3 +1,4 @@
+import { trimmed } from '../autograd/tape.ts';
 import { mul } from '../ops/binary.ts';
 import { segmentSoftmax, segmentWeightedSum } from '../ops/segment.ts';
 import { sigmoid, tanh } from '../ops/unary.ts';
@@ -43,8 +44,10 @@ export class AttentionPool extends Module {
 
   /** h [total, inputs] to aₙ [total, 1], before the softmax. */
   scores(h: Tensor): Tensor {
-    const value = this.dropV.forward(tanh(this.V.forward(h)));
-    const gated = this.U ? mul(value, this.dropU.forward(sigmoid(this.U.forward(h)))) : value;
-    return this.w.forward(gated);
+    return trimmed(() => {
+      const value = this.dropV.forward(tanh(this.V.forward(h)));
+      const gated = this.U ? mul(value, this.dropU.forward(sigmoid(this.U.forward(h)))) : value;
+      return this.w.forward(gated);
+    });
   }
 }

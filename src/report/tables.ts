@@ -141,6 +141,15 @@ export function costTable(models: readonly ScoredModel[], genes: number): Html {
       heading: html`<span class="nowrap">Training time</span> per gene`,
       cell: ({ model }) => formatDuration(model.seconds / genes),
     },
+    ...(models.some(({ model }) => model.skippedSteps !== undefined)
+      ? [
+          {
+            heading: html`Steps left out <span class="nowrap">(mixed precision)</span>`,
+            cell: ({ model }: ScoredModel) =>
+              model.skippedSteps === undefined ? '–' : formatInteger(model.skippedSteps),
+          },
+        ]
+      : []),
     { heading: html`Peak GPU memory`, cell: ({ model }) => formatBytes(model.peakBytes) },
     {
       heading: html`Mean&nbsp;<i>r</i>`,

@@ -27,6 +27,8 @@ export interface ModelReport {
   baselineMse?: number;
   /** Largest amount of GPU memory held at once. */
   peakBytes?: number;
+  /** In mixed precision: steps left out, because a gradient overflowed. */
+  skippedSteps?: number;
   /** Empty for models that are not trained by steps (kNN, ridge). */
   curves: { fold: string; points: CurvePoint[] }[];
   /** Test predictions: `[slides, genes]` row-major, in the order of `ReportData.genes`. */

@@ -228,6 +228,9 @@ const cases: readonly FuzzCase<Json>[] = [
   },
 ];
 
+/** A matrix unit takes the weights, and the scores' gradients, as float16: 11 bits of each. */
+const ROUNDED_WEIGHTS = 1e-3;
+
 proveOp<Parameters<typeof attentionOp.apply>[1], Json>({
   op: attentionOp,
   options: (json, device) => ({
@@ -236,6 +239,7 @@ proveOp<Parameters<typeof attentionOp.apply>[1], Json>({
   }),
   cases,
   reference,
+  matrixTolerance: ROUNDED_WEIGHTS,
 });
 
 proveOp<Parameters<typeof packedAttentionOp.apply>[1], Json>({
@@ -249,6 +253,7 @@ proveOp<Parameters<typeof packedAttentionOp.apply>[1], Json>({
     { shapes: [[40, 24]], options: { heads: 1, offsets: [0, 33, 33, 40] } },
   ],
   reference: packedReference,
+  matrixTolerance: ROUNDED_WEIGHTS,
 });
 
 describe.each(TUNINGS)('attention, $tuning', ({ open }) => {

@@ -52,9 +52,9 @@ describe('every layer', () => {
 
 describe('every kernel', () => {
   const shaders = readAll('shaders', '.wgsl');
-  const sources = ['src', 'kernels-bench'].flatMap((folder) => [
-    ...readAll(folder, '.ts').values(),
-  ]);
+  const sources = new Map(
+    ['src', 'kernels-bench'].flatMap((folder) => [...readAll(folder, '.ts')]),
+  );
 
   it('opens with its contract', () => {
     expect(shaders.size).toBeGreaterThan(15);
@@ -65,7 +65,13 @@ describe('every kernel', () => {
   it('is run by something in src/ or kernels-bench/, entry point by entry point', () => {
     const unreached: string[] = [];
     for (const [name, text] of shaders) {
-      const users = sources.filter((source) => source.includes(`shaders/${name}'`));
+      // Whoever imports it, linked with conditions or not, or the table of its forms.
+      const imports = [...sources].filter(([, source]) => source.includes(`shaders/${name}`));
+      const users = [...sources.values()].filter((source) =>
+        imports.some(
+          ([file, own]) => source === own || source.includes(`/${file.split('/').at(-1)}'`),
+        ),
+      );
       for (const [, entry] of text.matchAll(/@compute[^{};]*?\bfn\s+(\w+)/g)) {
         const runs = users.some((source) => source.includes(`'${entry}'`));
         if (!runs) unreached.push(`${name}: ${entry}`);

@@ -8,12 +8,13 @@ const HEADER = ['operation', 'inputs', 'result', 'cost', 'host', 'kernels', 'pro
 
 async function row(name: string): Promise<string[]> {
   const { key, file } = exportedOps().find((op) => op.name === name)!;
-  const { inputs, output, cost } = describeOp(name)!;
+  const { inputs, output, cost, operands = 0 } = describeOp(name)!;
   const { test, call } = opProofs().get(key)!;
   const { cases } = await loadGolden('ops', name);
   const more = [
     call.includes('linearIn') ? ', adjoint' : '',
     /\bsplits\b/.test(call) ? ', splits' : '',
+    operands > 0 ? ', float16' : '',
   ];
   const proofs = `[${test}](../test/ops/${test}): ${cases.length} goldens${more.join('')}`;
   const kernels = kernelsOf(file).map(
@@ -54,7 +55,10 @@ Every operation of the engine, forward and backward, from its declaration in \`s
 - **Kernels** are the WGSL files that forward and gradient run.
 - **Proofs**: each operation is compared with PyTorch (values and gradients, that many cases), with a float64 reference over
   awkward shapes, and with its own central differences, in the kernels' CPU and GPU tunings. _adjoint_: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ as well.
-  _splits_: also on a device whose bindings are smaller than the tensors.
+  _splits_: also on a device whose bindings are smaller than the tensors. _float16_: also with operands in float16.
+- **float16** is taken by \`cast\` and, as operands, by the products whose proofs say so: \`autocast\` gives it to them. Sums and results are
+  float32. GPUs with the feature \`shader-f16\` read the halves from memory (no kernels for this: depthwise convolution, heads whose width
+  is not a multiple of 4); everywhere else they are widened to a float32 copy first, which is right, and slower than float32.
 
 ${table([HEADER, ...rows])}
 `;

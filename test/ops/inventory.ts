@@ -60,17 +60,19 @@ export function opProofs(): Map<string, OpProof> {
   return proofs;
 }
 
-/** Kernel files that an operation's host file uses, itself or through its neighbours in src/ops. */
+/** Kernel files that an operation's host file uses, itself or through its neighbours in src/ops and src/tensor. */
 export function kernelsOf(file: string): string[] {
   const seen = new Set<string>();
   const kernels = new Set<string>();
-  const visit = (name: string) => {
-    if (seen.has(name) || name === 'op.ts') return;
-    seen.add(name);
-    const text = readFileSync(new URL(`src/ops/${name}`, root), 'utf8');
-    for (const [, kernel] of text.matchAll(/shaders\/([\w/-]+\.wgsl)'/g)) kernels.add(kernel!);
-    for (const [, next] of text.matchAll(/from '\.\/([\w-]+\.ts)'/g)) visit(next!);
+  const visit = (url: URL) => {
+    if (seen.has(url.pathname) || url.pathname.endsWith('/ops/op.ts')) return;
+    seen.add(url.pathname);
+    const text = readFileSync(url, 'utf8');
+    for (const [, kernel] of text.matchAll(/shaders\/([\w/-]+\.wgsl)[?']/g)) kernels.add(kernel!);
+    for (const [, next] of text.matchAll(/from '((?:\.|\.\.\/tensor|\.\.\/ops)\/[\w-]+\.ts)'/g)) {
+      visit(new URL(next!, url));
+    }
   };
-  visit(file);
+  visit(new URL(`src/ops/${file}`, root));
   return [...kernels];
 }
