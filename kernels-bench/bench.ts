@@ -1,4 +1,5 @@
 /** What is measured: one piece of work with the least that it must compute and move. */
+import type { AdapterClass } from '../src/gpu/adapter.ts';
 import type { Device } from '../src/gpu/device.ts';
 
 /** The least that a piece of work must compute and move. */
@@ -24,6 +25,8 @@ export interface Bench {
   readonly name: string;
   /** Belongs to `--quick`. */
   readonly quick: boolean;
+  /** The only class of adapter where it says something. */
+  readonly on?: AdapterClass;
   prepare(device: Device): Work;
 }
 

@@ -3,7 +3,7 @@
  * turns with today's, so that whatever slows the machine slows both.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
@@ -29,7 +29,7 @@ export interface Earlier {
 export async function openEarlier(root: string, what: string): Promise<Earlier> {
   const commit = commitOf(root, what);
   const built = join(root, 'dist/bench-earlier', commit);
-  if (!existsSync(join(built, 'bench.js'))) build(root, commit, built);
+  if (!isCurrent(root, built)) build(root, commit, built);
   const { openLane } = laneSchema.parse(await import(pathToFileURL(join(built, 'bench.js')).href));
   return { commit: commit.slice(0, 9), openLane };
 }
@@ -83,6 +83,16 @@ function commitOf(root: string, what: string): string {
   }
 }
 
+/** What runs the benches of an earlier commit: today's. */
+const HARNESS = ['lane.ts', 'own-work.ts', 'measure.ts'];
+
+/** Was it built, and with the harness as it is now? */
+function isCurrent(root: string, built: string): boolean {
+  const bench = statSync(join(built, 'bench.js'), { throwIfNoEntry: false });
+  const since = (name: string) => statSync(join(root, 'kernels-bench', name)).mtimeMs;
+  return bench !== undefined && HARNESS.every((name) => since(name) < bench.mtimeMs);
+}
+
 function build(root: string, commit: string, built: string): void {
   const tree = join(root, 'node_modules/.cache/histograd-bench', commit);
   console.log(`building ${commit.slice(0, 9)} ...`);
@@ -94,12 +104,12 @@ function build(root: string, commit: string, built: string): void {
     // Its own benches, so that they fit its engine; only how they are run is today's.
     const own = (name: string) => join(root, 'kernels-bench', name);
     const there = (name: string) => join(tree, 'kernels-bench', name);
-    cpSync(own('lane.ts'), there('main.ts'));
-    for (const name of ['own-work.ts', 'measure.ts']) cpSync(own(name), there(name));
+    for (const name of HARNESS) cpSync(own(name), there(name === 'lane.ts' ? 'main.ts' : name));
     execFileSync('npx', ['vite', 'build', '--mode', 'bench', '--logLevel', 'error'], {
       cwd: tree,
       stdio: ['ignore', 'inherit', 'inherit'],
     });
+    rmSync(built, { recursive: true, force: true });
     cpSync(join(tree, 'dist/bench'), built, { recursive: true });
   } catch (cause) {
     throw new HistogradError(

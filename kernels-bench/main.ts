@@ -81,9 +81,9 @@ async function main(): Promise<void> {
 }
 
 async function benchAll(request: DeviceOptions, options: Options): Promise<void> {
-  const chosen = chooseBenches(options);
   const earlier = options.compare ? await openEarlier(ROOT, options.compare) : null;
   const { device, environment, ceilings } = await measureAdapter(request);
+  const chosen = chooseBenches(options, device.class);
   const peers = await openRivals(device, options);
   const effort = options.quick ? QUICK : FULL;
   const { results, before } = await runBenches(request, chosen, { peers, earlier }, effort);

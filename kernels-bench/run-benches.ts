@@ -1,6 +1,7 @@
 /** Every bench in turns with the peers, and with an earlier commit where one is asked for. */
 import pc from 'picocolors';
 import { HistogradError } from '../src/errors.ts';
+import type { AdapterClass } from '../src/gpu/adapter.ts';
 import type { DeviceOptions } from '../src/gpu/device.ts';
 import type { Bench } from './bench.ts';
 import { benches } from './benches/all.ts';
@@ -22,9 +23,13 @@ export interface Timed {
 }
 
 /** @throws HistogradError `usage` when no name contains the filter */
-export function chooseBenches({ quick, filter }: { quick?: boolean; filter?: string }): Bench[] {
+export function chooseBenches(
+  { quick, filter }: { quick?: boolean; filter?: string },
+  on: AdapterClass,
+): Bench[] {
   const chosen = benches.filter(
     (bench) =>
+      (!bench.on || bench.on === on) &&
       (!quick || bench.quick) &&
       (!filter || bench.name.toLowerCase().includes(filter.toLowerCase())),
   );

@@ -73,9 +73,9 @@ export function floorOf(work: Work, ceilings: Run['ceilings']): number {
 
 type Work = Cost & { readonly id?: string };
 
-/** Products of halves may use the matrix unit. */
+/** Products of halves, and steps made of them, may use the matrix unit. */
 function rateFor({ id }: Work, { flops, matrixFlops }: Run['ceilings']): number {
-  return id?.endsWith('-half') ? Math.max(flops, matrixFlops ?? 0) : flops;
+  return /-half$|-mixed-step$/.test(id ?? '') ? Math.max(flops, matrixFlops ?? 0) : flops;
 }
 
 /** Whether it is a training step, not a kernel. */

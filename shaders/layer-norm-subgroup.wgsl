@@ -9,8 +9,8 @@
 // Grid         one workgroup for BLOCK rows, folded by the host. workgroup = LANES = subgroup size.
 // Edges        rows beyond the end do the last one again, and count nothing in the parts.
 // Precision    mean and variance in one pass: each lane sums differences from its own first elements, and their squares, and
-//              these sums are merged exactly (Chan et al. 1979). An element of the row is at most sqrt(n) deviations from its
-//              mean, so that nothing worse than n / LANES rounding errors of the variance can cancel.
+//              these sums are merged (Chan et al. 1979). An element of the row is at most sqrt(n) deviations from its
+//              mean, so that nothing worse than n / (4 * LANES) rounding errors of the variance can cancel.
 // Determinism  fixed order; one writer per element.
 enable subgroups;
 

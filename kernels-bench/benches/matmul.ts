@@ -1,8 +1,15 @@
 import type { Device } from '../../src/gpu/device.ts';
 import { matmul } from '../../src/ops/matmul.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type Bench, FLOAT } from '../bench.ts';
 import { disposeAll, random } from './tensors.ts';
+
+interface Operands {
+  readonly random: typeof random;
+  /** Of an element. */
+  readonly bytes: number;
+}
+
+const FLOATS: Operands = { random, bytes: FLOAT };
 
 interface Sizes {
   m: number;
@@ -12,17 +19,23 @@ interface Sizes {
   transposeB?: boolean;
 }
 
-function product(id: string, name: string, quick: boolean, sizes: Sizes): Bench {
+export function product(
+  id: string,
+  name: string,
+  quick: boolean,
+  sizes: Sizes,
+  { random, bytes }: Operands = FLOATS,
+): Bench {
   const { m, k, n, transposeA = false, transposeB = false } = sizes;
   return {
     id,
     name,
     quick,
     prepare(device: Device) {
-      const a: Tensor = random(device, transposeA ? [k, m] : [m, k], 1);
-      const b: Tensor = random(device, transposeB ? [n, k] : [k, n], 2);
+      const a = random(device, transposeA ? [k, m] : [m, k], 1);
+      const b = random(device, transposeB ? [n, k] : [k, n], 2);
       return {
-        cost: { flops: 2 * m * k * n, bytes: FLOAT * (m * k + k * n + m * n) },
+        cost: { flops: 2 * m * k * n, bytes: bytes * (m * k + k * n) + FLOAT * m * n },
         run: () => void matmul(a, b, { transposeA, transposeB }),
         dispose: () => disposeAll(a, b),
       };

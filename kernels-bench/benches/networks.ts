@@ -1,5 +1,4 @@
 /** Training steps of image networks: all of the network, and a layer that predicts 250 genes from its embedding. */
-import type { Device } from '../../src/gpu/device.ts';
 import type { Extractor } from '../../src/models/extractors/extractor.ts';
 import { RESNET18, ResNet } from '../../src/models/extractors/resnet.ts';
 import { VIT_S16, ViT } from '../../src/models/extractors/vit.ts';
@@ -10,7 +9,7 @@ import { Generator } from '../../src/tensor/random.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Bench } from '../bench.ts';
 import { random } from './tensors.ts';
-import { training } from './training.ts';
+import { bothPrecisions, training } from './training.ts';
 
 const SIZE = 224;
 const GENES = 250;
@@ -30,22 +29,19 @@ class Regressor extends Module {
   }
 }
 
-function step(id: string, name: string, batch: number, make: (init: Init) => Extractor): Bench {
-  return {
-    id,
-    name: `${name} step, ${batch} images of ${SIZE} x ${SIZE}`,
-    quick: false,
-    prepare(device: Device) {
-      const init = { device, generator: new Generator(1) };
-      const model = new Regressor(init, make(init));
-      const images = random(device, [batch, 3, SIZE, SIZE], 2);
-      const targets = random(device, [batch, GENES], 3);
-      return training(model, () => mse(model.forward(images), targets), [images, targets]);
-    },
-  };
+function step(id: string, name: string, batch: number, make: (init: Init) => Extractor): Bench[] {
+  const title = `${name} step, ${batch} images of ${SIZE} x ${SIZE}`;
+  return bothPrecisions(id, title, (device, precision) => {
+    const init = { device, generator: new Generator(1) };
+    const model = new Regressor(init, make(init));
+    const images = random(device, [batch, 3, SIZE, SIZE], 2);
+    const targets = random(device, [batch, GENES], 3);
+    const loss = () => mse(model.forward(images), targets);
+    return training(model, loss, [images, targets], device, precision);
+  });
 }
 
 export const networkBenches: readonly Bench[] = [
-  step('resnet18-step', 'ResNet18', 32, (init) => new ResNet(init, RESNET18)),
-  step('vit-s-step', 'ViT-S/16', 4, (init) => new ViT(init, VIT_S16)),
+  ...step('resnet18', 'ResNet18', 32, (init) => new ResNet(init, RESNET18)),
+  ...step('vit-s', 'ViT-S/16', 4, (init) => new ViT(init, VIT_S16)),
 ];

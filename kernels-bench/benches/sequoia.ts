@@ -3,7 +3,6 @@
  * genes; with SummaryMixing (its linearised form) and with attention.
  */
 import { Parameter } from '../../src/autograd/parameter.ts';
-import type { Device } from '../../src/gpu/device.ts';
 import { Attention } from '../../src/nn/attention.ts';
 import { Mlp } from '../../src/nn/blocks/mlp.ts';
 import { SummaryMixing } from '../../src/nn/blocks/summary-mixing.ts';
@@ -16,7 +15,7 @@ import { Generator } from '../../src/tensor/random.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Bench } from '../bench.ts';
 import { random } from './tensors.ts';
-import { training } from './training.ts';
+import { bothPrecisions, training } from './training.ts';
 
 const SIZES = { batch: 16, tokens: 100, width: 1024, depth: 6, heads: 16, head: 64, genes: 20820 };
 
@@ -68,22 +67,19 @@ class Sequoia extends Module {
   }
 }
 
-function step(id: string, name: string, mixer: Mixer): Bench {
+function step(id: string, name: string, mixer: Mixer): Bench[] {
   const { batch, tokens, width, genes } = SIZES;
-  return {
-    id,
-    name: `${name} step, ${batch} x ${tokens} tokens x ${width}, ${genes} genes`,
-    quick: false,
-    prepare(device: Device) {
-      const model = new Sequoia({ device, generator: new Generator(1) }, mixer);
-      const x = random(device, [batch, tokens, width], 2);
-      const targets = random(device, [batch, genes], 3);
-      return training(model, () => mse(model.forward(x), targets), [x, targets]);
-    },
-  };
+  const title = `${name} step, ${batch} x ${tokens} tokens x ${width}, ${genes} genes`;
+  return bothPrecisions(id, title, (device, precision) => {
+    const model = new Sequoia({ device, generator: new Generator(1) }, mixer);
+    const x = random(device, [batch, tokens, width], 2);
+    const targets = random(device, [batch, genes], 3);
+    const loss = () => mse(model.forward(x), targets);
+    return training(model, loss, [x, targets], device, precision);
+  });
 }
 
 export const sequoiaBenches: readonly Bench[] = [
-  step('summary-mixing-step', 'SummaryMixing', 'summary'),
-  step('transformer-step', 'Transformer', 'attention'),
+  ...step('summary-mixing', 'SummaryMixing', 'summary'),
+  ...step('transformer', 'Transformer', 'attention'),
 ];

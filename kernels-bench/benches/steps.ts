@@ -10,25 +10,24 @@ import { Segments } from '../../src/tensor/segments.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { Bench } from '../bench.ts';
 import { random } from './tensors.ts';
-import { training } from './training.ts';
+import { bothPrecisions, training } from './training.ts';
 
 const ABMIL = { patches: 4096, width: 1024, genes: 20530 };
 
-const abmil: Bench = {
-  id: 'abmil-step',
-  name: 'ABMIL step, 4096 patches x 1024, 20530 genes',
-  quick: false,
-  prepare(device: Device) {
+const abmil = bothPrecisions(
+  'abmil',
+  'ABMIL step, 4096 patches x 1024, 20530 genes',
+  (device, precision) => {
     const { patches, width, genes } = ABMIL;
     const init = { device, generator: new Generator(1) };
     const model = new DirectAbmil(init, { width, genes }, DIRECT_ABMIL);
     const features = random(device, [patches, width], 2);
     const segments = new Segments(device, [0, patches]);
     const targets = random(device, [1, genes], 3);
-    const data = [features, segments, targets];
-    return training(model, () => model.loss({ features, segments }, targets), data);
+    const loss = () => model.loss({ features, segments }, targets);
+    return training(model, loss, [features, segments, targets], device, precision);
   },
-};
+);
 
 const MLP = { batch: 128, width: 1024, hidden: 512, genes: 4927 };
 
@@ -55,8 +54,8 @@ const mlp: Bench = {
     const model = new Perceptron({ device, generator: new Generator(1) });
     const x = random(device, [MLP.batch, MLP.width], 2);
     const targets = random(device, [MLP.batch, MLP.genes], 3);
-    return training(model, () => mse(model.forward(x), targets), [x, targets]);
+    return training(model, () => mse(model.forward(x), targets), [x, targets], device);
   },
 };
 
-export const stepBenches: readonly Bench[] = [mlp, abmil];
+export const stepBenches: readonly Bench[] = [mlp, ...abmil];

@@ -66,7 +66,7 @@ export const attentionLadder: Ladder = {
         {
           name: 'products and a softmax',
           changed:
-            'Not one kernel but three with register tiles, which use each number they load 32 times; the scores go through memory.',
+            'Not one kernel but four, the products with register tiles, which use each number they load 32 times; the scores go through memory.',
           on: ['gpu', 'cpu'],
           run() {
             const [a, b, c] = [q, k, v].map((t) => t.view([heads, tokens, WIDTH]));

@@ -65,7 +65,7 @@ export const elementwiseLadder: Ladder = {
         {
           name: '16 vec4s per thread, 8 threads',
           changed:
-            'A workgroup costs half a microsecond: a 16th of them, each as wide as a vector register.',
+            '256 threads are 32 vector registers, which run in turns; 8 are one, and a loop does the work of 16.',
           on: ['cpu'],
           run: () => run('vectors', 8, 16, false),
         },
@@ -78,7 +78,7 @@ export const elementwiseLadder: Ladder = {
         },
         {
           name: 'product: 64 vec4s per thread',
-          changed: 'Another quarter of the workgroups.',
+          changed: 'A workgroup costs some tenths of a microsecond: a quarter of them.',
           on: ['cpu'],
           run: () => gelu(x),
         },

@@ -1,6 +1,6 @@
 /**
  * A ladder is the history of a kernel: from the plain version up, each rung one idea, and last what the product runs.
- * `climb.ts` times the rungs in turns; `test/kernels-bench/ladders.test.ts` holds each against a float64 reference;
+ * `climb.ts` times the rungs in turns; `test/kernels-bench/ladders.node.test.ts` holds each against a float64 reference;
  * `<id>.md` is the essay with the figures.
  */
 import type { AdapterClass } from '../../src/gpu/adapter.ts';

@@ -78,7 +78,7 @@ export const reduceLadder: Ladder = {
         {
           name: 'product: runs of 128 by 64 threads',
           changed:
-            'Partial sums of short runs, pairwise over the stages: the same order of additions for every size of workgroup.',
+            'Threads that share a run of 128 add up 2 numbers each, so that a small tree is left; several runs to a workgroup.',
           on: ['gpu'],
           run: () => sum(x),
         },

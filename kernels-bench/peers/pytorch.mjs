@@ -17,7 +17,10 @@ export async function open(python) {
   // Whoever waits hears of it; at the end of the bench nobody does.
   ended.catch(() => {});
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async () => JSON.parse((await Promise.race([lines.next(), ended])).value);
+  const next = async () => {
+    const { value, done } = await Promise.race([lines.next(), ended]);
+    return done ? ended : JSON.parse(value);
+  };
   const ask = async (request) => {
     child.stdin.write(`${JSON.stringify(request)}\n`);
     await next();

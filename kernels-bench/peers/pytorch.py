@@ -259,11 +259,19 @@ STEPS = {
     "vit-s-step": (VitS16, (4, 3, 224, 224), (4, 250)),
 }
 
-# Tensor cores, by the ids of the mixed benches.
+# Tensor cores: products in bfloat16, whose range needs no care, and steps in float16 as ours.
+BF16 = torch.bfloat16
 MIXED = {
-    "matmul-1024-mixed": operation([(1024, 1024)] * 2, torch.matmul, torch.bfloat16),
-    "matmul-4096-mixed": operation([(4096, 1024), (1024, 512)], torch.matmul, torch.bfloat16),
-    **{f"{id}-mixed": training(*step, precision=torch.float16) for id, step in STEPS.items()},
+    "matmul-1024-half": operation([(1024, 1024)] * 2, torch.matmul, BF16),
+    "matmul-2048-half": operation([(2048, 2048)] * 2, torch.matmul, BF16),
+    "matmul-4096-nt-half": operation([(4096, 1024), (512, 1024)], lambda a, b: a @ b.T, BF16),
+    "matmul-4096-tn-half": operation([(4096, 1024), (4096, 512)], lambda a, b: a.T @ b, BF16),
+    "conv-3x3-half": operation([IMAGES, TAPS], conv3x3, BF16),
+    "attention-half": operation([HEADS] * 3, attend, BF16),
+    **{
+        id.replace("-step", "-mixed-step"): training(*step, precision=torch.float16)
+        for id, step in STEPS.items()
+    },
 }
 
 name = f"PyTorch {torch.__version__.split('+')[0]}"

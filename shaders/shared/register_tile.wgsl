@@ -72,18 +72,14 @@ fn add_slice(tile: Tile, at: vec2<u32>) -> Tile {
     let t = turn(k);
     let l0 = left[k * LEFT_QUADS + (y + t) % LEFT_QUADS];
     let r0 = right[k * RIGHT_QUADS + (x + t) % RIGHT_QUADS];
+    // Where there is one block only, these are read again, and no use of them is left to compile.
+    let l1 = left[k * LEFT_QUADS + (y + THREADS_Y + t) % LEFT_QUADS];
+    let r1 = right[k * RIGHT_QUADS + (x + THREADS_X + t) % RIGHT_QUADS];
     sum.c00 = outer(sum.c00, l0, r0);
-    if (BLOCKS_X > 1u) {
-      let r1 = right[k * RIGHT_QUADS + (x + THREADS_X + t) % RIGHT_QUADS];
-      sum.c01 = outer(sum.c01, l0, r1);
-    }
+    if (BLOCKS_X > 1u) { sum.c01 = outer(sum.c01, l0, r1); }
     if (BLOCKS_Y > 1u) {
-      let l1 = left[k * LEFT_QUADS + (y + THREADS_Y + t) % LEFT_QUADS];
       sum.c10 = outer(sum.c10, l1, r0);
-      if (BLOCKS_X > 1u) {
-        let r1 = right[k * RIGHT_QUADS + (x + THREADS_X + t) % RIGHT_QUADS];
-        sum.c11 = outer(sum.c11, l1, r1);
-      }
+      if (BLOCKS_X > 1u) { sum.c11 = outer(sum.c11, l1, r1); }
     }
   }
   return sum;

@@ -11,6 +11,7 @@ interface Pipeline {
 }
 
 type Overrides = Readonly<Record<string, number | boolean>>;
+type Constants = Readonly<Record<string, number>>;
 
 export type Binding = PooledBuffer | BufferRange;
 
@@ -37,7 +38,8 @@ export class Pipelines {
   readonly #bindingBytes: number;
   readonly #onError: (error: HistogradError) => void;
   readonly #pipelines = new Map<string, Pipeline>();
-  readonly #compiling = new Set<string>();
+  /** Under way. */
+  readonly #compiling = new Map<string, Promise<void>>();
   /** In order of use. */
   readonly #bindGroups = new Map<string, BindGroup>();
   readonly #bindGroupsOf = new Map<number, Set<string>>();
@@ -59,8 +61,9 @@ export class Pipelines {
     const key = keyOf(kernel, entry, overrides);
     const found = this.#pipelines.get(key);
     if (found) return found;
+    const constants = constantsOf(kernel, overrides);
     this.#gpu.pushErrorScope('validation');
-    const { layout, descriptor } = this.#describe(kernel, entry, overrides);
+    const { layout, descriptor } = this.#describe(kernel, entry, constants);
     const raw = this.#gpu.createComputePipeline(descriptor);
     this.#gpu.popErrorScope().then(
       (error) => {
@@ -72,12 +75,20 @@ export class Pipelines {
   }
 
   /** Compiles it aside, if it is not there yet. A failure is no failure: whoever needs the pipeline will meet it. */
-  async compile(kernel: Kernel, entry: string, overrides: Overrides): Promise<void> {
+  compile(kernel: Kernel, entry: string, overrides: Overrides): Promise<void> {
     const key = keyOf(kernel, entry, overrides);
-    if (this.#pipelines.has(key) || this.#compiling.has(key)) return;
-    this.#compiling.add(key);
+    if (this.#pipelines.has(key)) return Promise.resolve();
+    let compiling = this.#compiling.get(key);
+    if (!compiling) {
+      compiling = this.#compile(key, kernel, entry, constantsOf(kernel, overrides));
+      this.#compiling.set(key, compiling);
+    }
+    return compiling;
+  }
+
+  async #compile(key: string, kernel: Kernel, entry: string, constants: Constants): Promise<void> {
     this.#gpu.pushErrorScope('validation');
-    const { layout, descriptor } = this.#describe(kernel, entry, overrides);
+    const { layout, descriptor } = this.#describe(kernel, entry, constants);
     const made = this.#gpu.createComputePipelineAsync(descriptor);
     this.#gpu.popErrorScope().catch(() => {});
     const raw = await made.catch(() => null);
@@ -91,19 +102,8 @@ export class Pipelines {
     return pipeline;
   }
 
-  #describe(kernel: Kernel, entry: string, overrides: Overrides) {
-    const known = reflect(kernel).overrides;
-    const constants: Record<string, number> = {};
-    for (const [name, value] of Object.entries(overrides)) {
-      if (!known.has(name)) {
-        throw new HistogradError(
-          'kernel-interface',
-          `Kernel ${kernel.name} has no override ${name} (it has: ${[...known].join(', ')}).`,
-          `Correct shaders/${kernel.name}.wgsl or the host code that calls it.`,
-        );
-      }
-      constants[name] = Number(value);
-    }
+  /** Within an error scope, so that it must not throw. */
+  #describe(kernel: Kernel, entry: string, constants: Constants) {
     const { storage, params } = entryPoint(kernel, entry);
     const label = `${kernel.name}/${entry}`;
     const layout = this.#gpu.createBindGroupLayout({
@@ -222,6 +222,23 @@ export class Pipelines {
     }
     this.#bindGroups.delete(key);
   }
+}
+
+/** @throws HistogradError `kernel-interface` for an override that the kernel does not have */
+function constantsOf(kernel: Kernel, overrides: Overrides): Constants {
+  const known = reflect(kernel).overrides;
+  const constants: Record<string, number> = {};
+  for (const [name, value] of Object.entries(overrides)) {
+    if (!known.has(name)) {
+      throw new HistogradError(
+        'kernel-interface',
+        `Kernel ${kernel.name} has no override ${name} (it has: ${[...known].join(', ')}).`,
+        `Correct shaders/${kernel.name}.wgsl or the host code that calls it.`,
+      );
+    }
+    constants[name] = Number(value);
+  }
+  return constants;
 }
 
 function keyOf(kernel: Kernel, entry: string, overrides: Overrides): string {

@@ -57,13 +57,16 @@ export interface Tuning {
   readonly enoughGroups: number;
 }
 
+/** Products with no more rows or columns leave half of a large tile empty. */
+const SMALL_SIDE = 64;
+
 /** The class of shapes that a matrix product belongs to. */
 export function matmulShape(size: { batch: number; m: number; n: number }): MatmulShape {
   const { batch, m, n } = size;
   if (m <= 8) return 'fewRows';
   if (n <= 16) return 'fewColumns';
   if (m <= 32) return 'skinny';
-  return batch * m * n < 2 ** 21 ? 'small' : 'large';
+  return Math.min(m, n) <= SMALL_SIDE || batch * m * n < 2 ** 21 ? 'small' : 'large';
 }
 
 export function convShape(rows: number): ConvShape {

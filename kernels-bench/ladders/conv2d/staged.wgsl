@@ -24,6 +24,27 @@ fn window(number: u32) -> u32 {
   return ((line + 2u * image) * (params.width + 2u) + pixel % params.width) * params.quads;
 }
 
+// vec4 `quad` along K of 4 outputs from `output`, one vec4 per step.
+fn block_weights(output: u32, quad: u32, k_quads: u32) -> mat4x4<f32> {
+  let last = params.outputs - 1u;
+  return transpose(mat4x4<f32>(
+    weight4[min(output, last) * k_quads + quad],
+    weight4[min(output + 1u, last) * k_quads + quad],
+    weight4[min(output + 2u, last) * k_quads + quad],
+    weight4[min(output + 3u, last) * k_quads + quad],
+  ));
+}
+
+// The vec4s at `at` of the windows of 4 pixels from `pixel`, one vec4 per step.
+fn block_windows(pixel: u32, at: u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(
+    source4[window(pixel) + at],
+    source4[window(pixel + 1u) + at],
+    source4[window(pixel + 2u) + at],
+    source4[window(pixel + 3u) + at],
+  ));
+}
+
 @compute @workgroup_size(16, 16)
 fn staged(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -32,23 +53,24 @@ fn staged(
 ) {
   let run_quads = 3u * params.quads;
   let k_quads = 3u * run_quads;
-  // Each thread stages one vec4 along K of one output and of one window.
-  let at = thread / 4u;
+  // Half of the threads stage a block of 4 steps along K each: of 4 outputs, or of the windows of 4 pixels. A thread writes whole
+  // vec4s: to write a component may mean to write all four, so that threads must not share one.
+  let line = (thread % 64u) / 4u;
   let lane = thread % 4u;
-  let w = min(group.y * 64u + at, params.outputs - 1u) * k_quads;
-  let s = window(group.x * 64u + at);
   var sums = mat4x4<f32>(); // [output][pixel]
   for (var k0 = 0u; k0 < k_quads; k0 += 4u) {
-    var a = vec4<f32>();
-    var b = vec4<f32>();
     let quad = k0 + lane;
-    if (quad < k_quads) {
-      a = weight4[w + quad];
-      b = source4[s + quad / run_quads * (params.width + 2u) * params.quads + quad % run_quads];
-    }
-    for (var e = 0u; e < 4u; e++) {
-      left[(4u * lane + e) * PAD + at / 4u][at % 4u] = a[e];
-      right[(4u * lane + e) * PAD + at / 4u][at % 4u] = b[e];
+    if (thread < 64u) {
+      var steps = mat4x4<f32>();
+      if (quad < k_quads) { steps = block_weights(group.y * 64u + 4u * line, quad, k_quads); }
+      for (var e = 0u; e < 4u; e++) { left[(4u * lane + e) * PAD + line] = steps[e]; }
+    } else if (thread < 128u) {
+      var steps = mat4x4<f32>();
+      if (quad < k_quads) {
+        let at = quad / run_quads * (params.width + 2u) * params.quads + quad % run_quads;
+        steps = block_windows(group.x * 64u + 4u * line, at);
+      }
+      for (var e = 0u; e < 4u; e++) { right[(4u * lane + e) * PAD + line] = steps[e]; }
     }
     workgroupBarrier();
     for (var k = 0u; k < 16u; k++) {
