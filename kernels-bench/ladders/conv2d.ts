@@ -134,7 +134,8 @@ export const conv2dLadder: Ladder = {
         },
         {
           name: 'workgroup memory',
-          changed: 'A workgroup of 256 threads loads weights and windows together: 64 uses for each load.',
+          changed:
+            'A workgroup of 256 threads loads weights and windows together: 64 uses for each load.',
           on: ['gpu'],
           run: () => run(staged, 'staged', {}, [64, 64]),
         },

@@ -84,7 +84,8 @@ export const layerNormLadder: Ladder = {
         },
         {
           name: 'product: four rows at once',
-          changed: 'What is read of weight and bias serves four rows: 2.5 loads per vec4 instead of 4.',
+          changed:
+            'What is read of weight and bias serves four rows: 2.5 loads per vec4 instead of 4.',
           on: ['cpu'],
           run: () => layerNorm(x, weight, bias, EPS),
         },

@@ -35,14 +35,9 @@ fn block_weights(output: u32, quad: u32, k_quads: u32) -> mat4x4<f32> {
   ));
 }
 
-// The vec4s at `at` of the windows of 4 pixels from `pixel`, one vec4 per step.
-fn block_windows(pixel: u32, at: u32) -> mat4x4<f32> {
-  return transpose(mat4x4<f32>(
-    source4[window(pixel) + at],
-    source4[window(pixel + 1u) + at],
-    source4[window(pixel + 2u) + at],
-    source4[window(pixel + 3u) + at],
-  ));
+// The vec4s at `at` of the windows of 4 pixels, which begin at `s`; one vec4 per step.
+fn block_windows(s: vec4<u32>, at: u32) -> mat4x4<f32> {
+  return transpose(mat4x4<f32>(source4[s.x + at], source4[s.y + at], source4[s.z + at], source4[s.w + at]));
 }
 
 @compute @workgroup_size(16, 16)
@@ -57,18 +52,21 @@ fn staged(
   // vec4s: to write a component may mean to write all four, so that threads must not share one.
   let line = (thread % 64u) / 4u;
   let lane = thread % 4u;
+  let output0 = group.y * 64u + 4u * line;
+  let p = group.x * 64u + 4u * line;
+  let s = vec4<u32>(window(p), window(p + 1u), window(p + 2u), window(p + 3u));
   var sums = mat4x4<f32>(); // [output][pixel]
   for (var k0 = 0u; k0 < k_quads; k0 += 4u) {
     let quad = k0 + lane;
     if (thread < 64u) {
       var steps = mat4x4<f32>();
-      if (quad < k_quads) { steps = block_weights(group.y * 64u + 4u * line, quad, k_quads); }
+      if (quad < k_quads) { steps = block_weights(output0, quad, k_quads); }
       for (var e = 0u; e < 4u; e++) { left[(4u * lane + e) * PAD + line] = steps[e]; }
     } else if (thread < 128u) {
       var steps = mat4x4<f32>();
       if (quad < k_quads) {
         let at = quad / run_quads * (params.width + 2u) * params.quads + quad % run_quads;
-        steps = block_windows(group.x * 64u + 4u * line, at);
+        steps = block_windows(s, at);
       }
       for (var e = 0u; e < 4u; e++) { right[(4u * lane + e) * PAD + line] = steps[e]; }
     }
@@ -81,12 +79,12 @@ fn staged(
     workgroupBarrier();
   }
   let plane = params.height * params.width;
-  for (var p = 0u; p < 4u; p++) {
-    let pixel = group.x * 64u + local.x * 4u + p;
+  for (var column = 0u; column < 4u; column++) {
+    let pixel = group.x * 64u + local.x * 4u + column;
     for (var r = 0u; r < 4u; r++) {
       let output = group.y * 64u + local.y * 4u + r;
       if (pixel < pixel_count() && output < params.outputs) {
-        out[(pixel / plane * params.outputs + output) * plane + pixel % plane] = sums[r][p];
+        out[(pixel / plane * params.outputs + output) * plane + pixel % plane] = sums[r][column];
       }
     }
   }
