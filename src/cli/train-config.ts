@@ -101,11 +101,16 @@ export async function readTrainConfig(
   return checkTrainConfig(merged, where);
 }
 
-/** The options of the run that is to be resumed; none where there is no such run. */
-async function savedConfig({ resume, out }: Readonly<Record<string, unknown>>) {
+/** The options of the run that is to be resumed; none where there is no such run, and those of a new one are given. */
+async function savedConfig({ resume, out, features }: Readonly<Record<string, unknown>>) {
   if (resume !== true || typeof out !== 'string') return {};
   const path = join(out, RUN_FILES.config);
-  return existsSync(path) ? readConfigFile(path) : {};
+  if (existsSync(path)) return readConfigFile(path);
+  if (features !== undefined) return {};
+  throw usage(
+    `--resume: ${out} holds no run to go on with.`,
+    'Correct --out, or give the options of a new run.',
+  );
 }
 
 /** Checks options that are together already; `where` they come from is for error messages. */

@@ -71,9 +71,15 @@ export async function runTraining(
   say(
     `${formatCount(cohort.slides.length, 'slide')}, ${formatCount(cohort.genes.length, 'gene')}, ${formatCount(splits.length, 'fold')}; on ${name} (${why})`,
   );
-  const { seed, precision = 'float32' } = config;
-  const environment = { ...(await environmentOf(device)), seed: String(seed), precision };
-  if (precision === 'mixed' && !readsHalves(device)) {
+  // A model may have its own.
+  const precisions = new Set(
+    config.model.map((model) => optionsOf(config, model).options.precision ?? 'float32'),
+  );
+  const environment = {
+    ...(await environmentOf(device)),
+    ...{ seed: String(config.seed), precision: [...precisions].join(', ') },
+  };
+  if (precisions.has('mixed') && !readsHalves(device)) {
     warn(
       `${name} does not multiply in float16 (${device.features.has('shader-f16') ? 'it is a CPU' : 'no shader-f16'}): --precision mixed rounds as it would elsewhere, but is slower than float32 here`,
     );

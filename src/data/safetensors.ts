@@ -5,8 +5,8 @@
  * overlaps are kept here, so that a file accepted or written by us is accepted by PyTorch's side and the reverse.
  */
 import { HistogradError } from '../errors.ts';
-import { aligned } from './aligned.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../half.ts';
+import { aligned } from './aligned.ts';
 import {
   isCount,
   LENGTH_BYTES,

@@ -1,6 +1,7 @@
 /** Tensors from what torch.save wrote, read without running any of its pickle. */
-import { aligned } from './aligned.ts';
+
 import { bfloat16ToFloat32, float16ToFloat32 } from '../half.ts';
+import { aligned } from './aligned.ts';
 import { badTorchFile, ITEM_BYTES, isZip, openTorchFile, type TorchFile } from './torch-file.ts';
 import {
   type PickledTensor,

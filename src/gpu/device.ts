@@ -247,7 +247,10 @@ export class Device {
     };
     const at = this.#dispatch(dispatch);
     if (isRecording()) {
-      const what = `${kernel.name}/${entry} of ${groups.join(' x ')} workgroups`;
+      const own = Object.entries(request.overrides ?? {}).map(
+        ([name, value]) => `${name}=${value}`,
+      );
+      const what = `${[`${kernel.name}/${entry}`, ...own].join(' ')} of ${groups.join(' x ')} workgroups`;
       this.#recordDispatch(what, dispatch, typeof params === 'function' ? null : at);
     }
   }

@@ -129,7 +129,8 @@ async function instance(route: Route, filter: string | undefined): Promise<GPU> 
 }
 
 const ALARM = new Int32Array(new SharedArrayBuffer(4)); // never rings
-const LONGEST_NAP_MS = 1;
+/** Longer ones would hold up whoever reads files meanwhile: each turn of the event loop waits for one. */
+const LONGEST_NAP_MS = 0.2;
 /** Work that somebody waits for, since when, and whether the naps for it have begun. */
 const waits = { pending: 0, since: 0, napping: false };
 

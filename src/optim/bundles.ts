@@ -182,10 +182,11 @@ class SharedBundle implements Bundle {
   }
 
   async read(): Promise<Map<string, StateTensor>> {
+    const places = [...this.#places()];
     const found = new Map<string, StateTensor>();
-    if (this.#moments.size === 0) return found;
+    if (places.length === 0) return found;
     const values = await this.#moments.floats();
-    for (const { key, shape, from, to } of this.#places()) {
+    for (const { key, shape, from, to } of places) {
       found.set(key, { shape, data: values.slice(from, to) });
     }
     return found;

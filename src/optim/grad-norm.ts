@@ -10,8 +10,11 @@ import { Tensor } from '../tensor/tensor.ts';
 const kernel = defineKernel('grad-norm', code);
 /** Elements whose squares one row of threads adds up. */
 const RUN = 1024;
-/** Stands for "do not clip": larger than any finite norm divided by what WGSL may overflow. */
-const NO_LIMIT = 3e38;
+/**
+ * Stands for "do not clip": above any norm whose square float32 holds, and over 1e-6, as for gradients of zero, still no
+ * infinity, which WGSL need not keep.
+ */
+const NO_LIMIT = 1e31;
 /** Gradients to a dispatch. */
 const FOUR = [0, 1, 2, 3] as const;
 
@@ -69,7 +72,14 @@ function clipOf(
   const none = FOUR.map(() => 0);
   device.run(kernel, lossScale ? 'finish_unscaled' : 'finish', {
     buffers: lossScale ? { ...buffers, loss_scale: lossScale.buffer } : buffers,
-    params: { counts: none, runs: none, total, vecs: 0, first: 0, max_norm: maxNorm },
+    params: {
+      counts: none,
+      runs: none,
+      total,
+      vecs: 0,
+      first: 0,
+      max_norm: Math.min(maxNorm, NO_LIMIT),
+    },
     ...rowPlan(device, 1, total),
   });
   partial.dispose();

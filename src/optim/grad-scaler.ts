@@ -132,7 +132,7 @@ export class GradScaler {
     };
   }
 
-  /** @throws HistogradError `checkpoint-mismatch` when it is not the state of a scaler */
+  /** @throws HistogradError `checkpoint-mismatch` when it is not the state of a scaler; `option` as the constructor */
   loadStateDict(state: Readonly<Partial<Record<keyof GradScalerState, unknown>>>): void {
     const number = (name: keyof GradScalerState): number => {
       const value = state[name];

@@ -13,7 +13,7 @@ const kernel = defineKernel('step-counts', code);
 
 /** Two numbers that an update needs, by the number of the parameter's step. */
 export interface PerStep {
-  /** Step numbers from which on they stay the same, at the latest. */
+  /** The step from which on they stay the same, at the latest. */
   readonly settled: number;
   /** @param step from 1 */
   at(step: number): readonly [number, number];

@@ -58,7 +58,7 @@ export function uploadBags(
 ): Bags {
   if (scale) applyScale(features, scale);
   const shape = [features.length / width, width];
-  if (dtype === 'f16') checkHalfRange(features, width);
+  if (dtype === 'f16') requireHalfRange(features, width, 'a batch');
   return {
     features:
       dtype === 'f16' ? Tensor.half(device, features, shape) : Tensor.from(device, features, shape),
@@ -66,13 +66,18 @@ export function uploadBags(
   };
 }
 
-function checkHalfRange(features: Float32Array, width: number): void {
+/**
+ * Throws `half-range` for a feature that is infinite in float16.
+ *
+ * @param of what the rows are of, for the message
+ */
+export function requireHalfRange(features: Float32Array, width: number, of: string): void {
   let at = 0;
   while (at < features.length && Math.abs(features[at]!) <= MOST_HALF) at++;
   if (at === features.length) return;
   throw new HistogradError(
     'half-range',
-    `The feature in row ${Math.floor(at / width)} of a batch, column ${at % width} (counted from 0), is ${features[at]}, beyond the ${MOST_HALF} that float16 reaches.`,
+    `The feature in row ${Math.floor(at / width)} of ${of}, column ${at % width} (counted from 0), is ${features[at]}, beyond the ${MOST_HALF} that float16 reaches.`,
     'Scale the features (--feature-scale zscore), or train in float32.',
   );
 }

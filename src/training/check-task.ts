@@ -45,6 +45,15 @@ export function checkTask(task: TrainTask): void {
       'Correct the option.',
     );
   }
+  const { precision = 'float32' } = options;
+  if (!['float32', 'mixed'].includes(precision)) {
+    // Not float32 in silence, which it would be.
+    throw new HistogradError(
+      'bad-option',
+      `Training option precision is ${precision}, expected float32 or mixed.`,
+      'Correct the option.',
+    );
+  }
   checkModelOptions(task.kind, task.modelOptions);
   const { slides } = source;
   if (split.train.length === 0) throw bad(`Split ${split.name} has no training slides.`);

@@ -13,9 +13,11 @@ import { CapturedStep } from '../tensor/captured-step.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { Segments } from '../tensor/segments.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import type { PatchSample } from './bag-source.ts';
+import { requireHalfRange } from './bag-source.ts';
 import { takeRows, uploadBatch } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
-import { type StreamedBatch, scaled, slidePieces, stepLimit } from './streaming.ts';
+import { patchesOf, type StreamedBatch, scaled, slidePieces, stepLimit } from './streaming.ts';
 import type { TrainTask } from './task.ts';
 
 /**
@@ -41,6 +43,7 @@ export class OneStep {
   readonly #captured: CapturedStep<Inputs, Outputs>;
   /** The kernels are still to be compiled. */
   #aheadDue: boolean;
+  #warned = false;
   /** Where the bags of the batch begin. */
   #offsets: Uint32Array = new Uint32Array();
 
@@ -95,7 +98,7 @@ export class OneStep {
    * not wait for its end.
    *
    * @returns null when the task's signal aborted; nothing has changed then
-   * @throws HistogradError what reading and `streamedBackward` throw
+   * @throws HistogradError `half-range` as `uploadBags`; what reading and `streamedBackward` throw
    */
   async runStreamed({ indices, sample }: StreamedBatch): Promise<Outputs | null> {
     const { device, source, genes, signal } = this.#task;
@@ -104,14 +107,17 @@ export class OneStep {
     if (!(model instanceof DirectAbmil))
       throw new Error('only Direct-ABMIL takes slides in pieces');
     model.train();
+    this.#warnOfSize(indices, sample);
     let total = 0;
     try {
       for (const slide of indices) {
         const row = takeRows(this.#targets, [slide], genes.length);
         const targets = keep(Tensor.from(device, row, [1, genes.length]));
         const raw = slidePieces(source, slide, stepLimit(this.#task), sample);
-        const pieces = scaled(raw, scales.features, () => {
+        const name = `a piece of slide ${source.slides[slide]!.id}`;
+        const pieces = scaled(raw, scales.features, (piece) => {
           if (signal?.aborted) throw new Abandoned();
+          if (scaler) requireHalfRange(piece, source.width, name);
         });
         total += await streamedBackward(model, pieces, targets, {
           share: 1 / indices.length,
@@ -127,6 +133,18 @@ export class OneStep {
     } finally {
       optimizer.zeroGrad(); // what a slide that was not finished left
     }
+  }
+
+  /** Slides that would fit one by one are streamed for the size of the batch, which costs time: said once. */
+  #warnOfSize(indices: readonly number[], sample: PatchSample): void {
+    const { source, kind, onWarning } = this.#task;
+    const limit = stepLimit(this.#task);
+    const fits = indices.every((slide) => patchesOf(source, [slide], sample) <= limit);
+    if (!fits || this.#warned) return;
+    this.#warned = true;
+    onWarning?.(
+      `${kind}: steps of more than ${limit} patches read their slides piece by piece; fewer slides or patches to a step, or a higher --stream-above, take them at once`,
+    );
   }
 
   dispose(): void {

@@ -43,7 +43,8 @@ interface RunFolderOptions {
 /**
  * Opens a folder for a run, and writes its `config.json`. A run that failed before anything was trained is replaced.
  *
- * @param config what decides the results; a resumed run must have the same (paths may be written differently)
+ * @param config what decides the results; a resumed run must have the same (paths may be written differently,
+ *   and checkpoints at other times)
  * @param resume null for results that are made in one go, so that there is nothing to resume
  * @throws HistogradError `run-exists` (the folder holds a run, and `resume` is not true), `out-not-empty` (something
  *   else), `run-mismatch` (a run of another config, or on other data), and those of reading and writing
@@ -221,6 +222,8 @@ function requireSameTuning(saved: Buffer | null, now: string | undefined, path: 
 
 /** Options that are compared as paths. */
 const PATHS: ReadonlySet<string> = new Set(['features', 'expression', 'patients', 'splits']);
+/** Options that only decide when to write. */
+const TIMES: ReadonlySet<string> = new Set(['checkpointSeconds', 'checkpointSteps']);
 
 function requireSameConfig(
   saved: Record<string, unknown>,
@@ -231,7 +234,7 @@ function requireSameConfig(
     JSON.stringify(PATHS.has(key) && typeof value === 'string' ? resolve(value) : value);
   for (const key of new Set([...Object.keys(saved), ...Object.keys(wanted)])) {
     const [before, now] = [text(key, saved[key]), text(key, wanted[key])];
-    if (before === now) continue;
+    if (before === now || TIMES.has(key)) continue;
     throw new HistogradError(
       'run-mismatch',
       `${path} holds a run with another ${key}: ${before ?? 'not set'} there, ${now ?? 'not set'} now.`,

@@ -73,16 +73,16 @@ export async function* stepBatches(
   }
 }
 
-/** Pieces scaled for a model, in place; `watch` is called before each. */
+/** Pieces scaled for a model, in place; `watch` sees each before it is used. */
 export function scaled(
   pieces: FeaturePieces,
   scale: Scale | null,
-  watch?: () => void,
+  watch?: (piece: Float32Array) => void,
 ): FeaturePieces {
   return async function* () {
     for await (const piece of pieces()) {
-      watch?.();
       if (scale) applyScale(piece, scale);
+      watch?.(piece);
       yield piece;
     }
   };

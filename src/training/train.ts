@@ -244,6 +244,12 @@ class Training {
     const { task, state } = this;
     const { model, progress, scales, best } = state;
     if (model.trainable && task.record) await this.checkpoint();
+    const { step, skipped } = progress;
+    if (step > 0 && skipped === step) {
+      task.onWarning?.(
+        `${task.kind} is as untrained as it began: a gradient overflowed float16 in all ${step} steps, which were left out. Train for more steps, by which the loss scale finds its level, or in float32`,
+      );
+    }
     if (best) model.loadStateDict(best);
     model.eval();
     await model.prepare(trainingSet(task, state, this.targets));

@@ -14,6 +14,7 @@ import { linear, matmul } from '../../src/ops/matmul.ts';
 import { sum } from '../../src/ops/reduce.ts';
 import { topKMean } from '../../src/ops/top-k.ts';
 import { relu, square } from '../../src/ops/unary.ts';
+import { CapturedStep } from '../../src/tensor/captured-step.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
@@ -209,6 +210,29 @@ describe('autocast', () => {
       expect(device.memory.live).toBeGreaterThan(before);
     });
     for (const p of [x, w]) p.dispose();
+  });
+
+  it('converts anew in a captured step: replays must not see the halves of another step', async () => {
+    const device = await testDevice();
+    const [x, w] = [draw(device, 1, [3, 4]), draw(device, 2, [4, 4])];
+    const captured = new CapturedStep(device, () => ({ y: noGrad(() => matmul(x, w)) }));
+    for (let step = 0; step < 5; step++) {
+      w.assign(Float32Array.from({ length: 16 }, (_, i) => Math.sin(i + step)));
+      const [y, expected] = scope(() =>
+        autocast(() => [captured.run({}).y, noGrad(() => matmul(x, w))] as const),
+      );
+      expect(await y.floats()).toEqual(await expected.floats());
+      for (const tensor of [y, expected]) tensor.dispose();
+      const outside = scope(() =>
+        autocast(() => {
+          noGrad(() => matmul(x, w));
+          return captured.run({}).y;
+        }),
+      );
+      outside.dispose();
+    }
+    expect(captured.replays).toBeGreaterThan(5);
+    for (const each of [captured, x, w]) each.dispose();
   });
 
   it('ends where it ends, also after an error', async () => {

@@ -227,14 +227,15 @@ describe('train, evaluate, predict', () => {
   });
 
   it('trains in mixed precision, in pieces: says where steps were left out', async () => {
-    const more = ['--model', 'direct-abmil', '--epochs', '3', '--precision', 'mixed'];
+    const kinds = ['--model', 'direct-abmil,ridge', '--set', 'ridge.precision=float32'];
+    const more = [...kinds, '--epochs', '3', '--precision', 'mixed'];
     const place = join(folder, 'mixed');
     const { code, err } = await histograd(train('mixed', ...more, '--stream-above', '4'));
     expect(err).not.toContain('histograd:');
     expect(code).toBe(0);
     const read = async (file: string) => JSON.parse(await readFile(join(place, file), 'utf8'));
     expect(await read('config.json')).toMatchObject({ precision: 'mixed', streamAbove: 4 });
-    expect(await read('environment.json')).toMatchObject({ precision: 'mixed' });
+    expect(await read('environment.json')).toMatchObject({ precision: 'mixed, float32' });
     const [{ skippedSteps }] = (await read('summary.json')).models;
     expect(skippedSteps).toBeGreaterThanOrEqual(0);
     expect(await readFile(join(place, 'report.html'), 'utf8')).toContain('Steps left out');

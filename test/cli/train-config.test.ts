@@ -117,6 +117,12 @@ describe('readTrainConfig', () => {
     expect(config).toMatchObject({ ...saved, out: folder });
     const other = await readTrainConfig({ out: folder, resume: true, epochs: 8 });
     expect(other).toMatchObject({ epochs: 8, set: { knn: { k: 5 } } });
+    const none = join(folder, 'none');
+    const error = await failure(readTrainConfig({ out: none, resume: true }));
+    expect(error.message).toContain(`${none} holds no run to go on with`);
+    // The same command begins a run, and goes on with it.
+    const first = { ...needed, out: none, resume: true };
+    expect(await readTrainConfig(first)).toMatchObject({ features: 'f', out: none });
   });
 
   it('a bad gene regime', async () => {

@@ -73,6 +73,19 @@ it('knows all models that train by gradients', async () => {
   device.close();
 });
 
+it('waits for what another call compiles', async () => {
+  const device = await Device.open();
+  const x = Tensor.from(device, [0, 1]);
+  const body = () => scope(() => void exp(x));
+  const first = device.compileAhead(body);
+  await device.compileAhead(body);
+  const compiled = vi.spyOn(device.raw, 'createComputePipeline');
+  body();
+  expect(compiled).not.toHaveBeenCalled();
+  await first;
+  device.close();
+});
+
 it('refuses what keeps a result that was never computed, and goes on', async () => {
   const device = await Device.open();
   const x = Tensor.from(device, [0, 1]);

@@ -55,6 +55,8 @@ describe('run', () => {
     await refuse(run('scale', { params: { ...params, factor: [1, 2] } }), /takes 1 numbers, got 2/);
     await refuse(run('scale', { buffers: { x: buffers.x } }), /no buffer was given for out/);
     await refuse(run('scale', { overrides: { BIAZ: 1 } }), /no override BIAZ \(it has: BIAS\)/);
+    // None of it has left an error scope open, in which later errors would be lost.
+    await expect(device.raw.popErrorScope()).rejects.toThrow();
     done();
   });
 

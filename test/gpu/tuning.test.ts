@@ -34,7 +34,7 @@ const WORK: readonly [part: (tuning: Tuning) => unknown, run: (draw: Draw) => Te
   [(t) => t.matmul.fewColumns, product([33, 40], [40, 5])],
   [(t) => t.matmul.skinny, product([20, 40], [40, 68])],
   [(t) => t.matmul.small, product([130, 20], [20, 132])],
-  [(t) => t.matmul.large, product([128, 130, 3], [128, 3, 132])],
+  [(t) => t.matmul.large, product([128, 130, 20], [128, 20, 132])],
   [(t) => t.enoughGroups, product([20, 600], [600, 68])],
   [(t) => t.conv.fewRows, convolution(5)],
   [(t) => t.conv.narrow, convolution(33)],

@@ -19,6 +19,7 @@ describe.each(CLASSES)('on the way up for %s', (tuning) => {
     const climb = ladder.prepare(device, 'small');
     const rungs = climb.rungs.filter(({ on }) => on.includes(tuning));
     expect(rungs.length).toBeGreaterThan(1);
+    expect(rungs.at(-1)!.name).toMatch(/^product: /);
     const expected = await climb.reference();
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     expect(largest).toBeGreaterThan(0);

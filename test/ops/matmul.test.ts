@@ -343,6 +343,7 @@ describe('chooseMatmul', () => {
     expect(chosen(1, 9000, 16)).toBe(fewColumns);
     expect(chosen(1, 32, 9000)).toBe(skinny);
     expect(chosen(1, 1024, 1024)).toBe(small);
+    expect(chosen(1, 90_000, 64)).toBe(small);
     expect(chosen(8, 1024, 1024)).toBe(large);
     expect(large).not.toEqual(small);
   });

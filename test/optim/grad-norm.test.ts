@@ -55,6 +55,10 @@ describe('clipGradNorm', () => {
     expect(finite).toBe(1);
     expect((await clip(10))[1]).toBe(1);
     expect((await clip())[1]).toBe(1);
+    for (const p of [a, b]) p.grad = Tensor.zeros(p.device, p.shape);
+    for (const limit of [1, undefined, Infinity]) {
+      expect(await clip(limit)).toEqual(Float32Array.of(0, 1, 1));
+    }
     a.dispose();
     b.dispose();
   });

@@ -276,6 +276,7 @@ describe('GradScaler', () => {
     await expectError(load({ scale: undefined }), 'checkpoint-mismatch', /scale: .*undefined/);
     await expectError(load({ scale: 'x' }), 'checkpoint-mismatch', /scale: .* found x/);
     await expectError(load({ _growth_tracker: -1 }), 'checkpoint-mismatch', /a count, found -1/);
+    await expectError(load({ scale: 0 }), 'option', /float32 number above 0, found 0/);
     for (const each of [whole, half, rest]) each.dispose();
   });
 
@@ -323,6 +324,11 @@ describe('GradScaler', () => {
       expect(await loss.grad!.item()).toBe(8);
       loss.dispose();
     }
+    const loss = Parameter.of(Tensor.from(device, [3]));
+    const early = scaler.scale(loss);
+    scaler.update(Tensor.from(device, [1, 1, 0])).dispose();
+    await expectError(() => backward(early), 'modified-in-place', /input 1 of mul/);
+    loss.dispose();
     const two = Tensor.from(device, [1, 2]);
     await expectError(() => scaler.scale(two), 'shape', /one element, found \[2\]/);
     const none = /GradScaler.unscale: no parameter has a gradient/;

@@ -178,6 +178,9 @@ describe('openRunFolder', () => {
     const other = await failure(openRunFolder(path, { epochs: 6, list: [1, 2] }, true));
     expect(other.code).toBe('run-mismatch');
     expect(other.message).toContain('another epochs: 5 there, 6 now');
+    // When checkpoints are written decides no result.
+    const often = { epochs: 5, list: [1, 2], checkpointSeconds: 1, checkpointSteps: 2 };
+    await openRunFolder(path, often, true);
     const mine = join(folder, 'mine');
     await openRunFolder(mine, {}, false);
     await rm(join(mine, 'config.json'));

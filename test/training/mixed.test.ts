@@ -12,6 +12,7 @@ import {
   failure,
   GENES,
   MemoryRecord,
+  memorySource,
   SMALL,
   stopAfter,
 } from './example.ts';
@@ -117,6 +118,23 @@ describe('steps that overflow', () => {
     expect(await outcome('direct-abmil', options, large, record)).toEqual(whole);
   });
 
+  it('all of them: says that the model is not trained', async () => {
+    const warnings: string[] = [];
+    const onWarning = (text: string) => warnings.push(text);
+    const targets = cohort.targets.map((value) => 1e6 * value);
+    const { skippedSteps } = await outcome(
+      'direct-abmil',
+      { ...options, epochs: 1 },
+      { targets, onWarning },
+    );
+    expect(skippedSteps).toBeGreaterThan(2);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(`direct-abmil is as untrained as it began`);
+    expect(warnings[0]).toContain(`in all ${skippedSteps} steps`);
+    await outcome('direct-abmil', options, { ...large, onWarning });
+    expect(warnings).toHaveLength(1);
+  });
+
   it('too many in a row end the training, with what to do', async () => {
     const record = new MemoryRecord();
     const targets = cohort.targets.map((value) => 1e30 * value);
@@ -139,6 +157,23 @@ it('slides in pieces: the losses of whole slides', async () => {
   expect(streamed.lines.some(({ scale }) => scale !== undefined)).toBe(true);
 });
 
+it.each([
+  ['whole', undefined, /row \d+ of a batch, column 1 .* is 100000,/],
+  ['in pieces', 2, /row 0 of a piece of slide \S+, column 1 .* is 100000,/],
+])('features that float16 does not reach are refused, %s', async (_, streamAbove, found) => {
+  const bags = cohort.bags.map(({ features, ...bag }) => ({
+    ...bag,
+    features: features.map((value, i) => (i % bag.width === 1 ? 1e5 : value)),
+  }));
+  const source = memorySource(bags);
+  const stopped = train(
+    await task('direct-abmil', { streamAbove, featureScale: 'none' }, { source }),
+  );
+  const error = await failure(stopped);
+  expect(error.code).toBe('half-range');
+  expect(error.message).toMatch(found);
+});
+
 it('the kernels of GPUs, which read halves where the adapter has them, give the same losses', async () => {
   const [gpu, cpu] = [await testDevice('gpu'), await testDevice('cpu')];
   const losses = async (device: Device) =>
@@ -148,6 +183,14 @@ it('the kernels of GPUs, which read halves where the adapter has them, give the 
   for (const [i, loss] of expected.entries()) {
     if (loss !== undefined) expect(Math.abs(found[i]! / loss - 1)).toBeLessThan(0.01);
   }
+});
+
+it('another precision is refused', async () => {
+  const wrong = await task('direct-abmil', {});
+  Reflect.set(wrong.options, 'precision', 'fp16');
+  const error = await failure(train(wrong));
+  expect(error.code).toBe('bad-option');
+  expect(error.message).toContain('precision is fp16, expected float32 or mixed');
 });
 
 it('a checkpoint of the other precision is refused', async () => {

@@ -3,7 +3,7 @@ import { HistogradError } from '../../errors.ts';
 import type { Device } from '../../gpu/device.ts';
 import { evaluatePredictions } from '../../metrics/evaluate.ts';
 import { predictBag, predictPatches, predictSlides } from '../../training/predict.ts';
-import { type TrainedModel } from '../../training/trained-model.ts';
+import type { TrainedModel } from '../../training/trained-model.ts';
 import type { GeneMap, GeneScatter, GeneScore, Scores } from '../protocol.ts';
 import { ByteCache } from './byte-cache.ts';
 import type { Dataset, OnTask } from './dataset.ts';

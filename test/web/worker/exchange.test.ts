@@ -6,9 +6,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import Papa from 'papaparse';
 import { describe, expect, it } from 'vitest';
 import { provenance } from '../../../src/training/cross-validate.ts';
-import { train } from '../../../src/training/train.ts';
 import { predictPatches, predictSlides } from '../../../src/training/predict.ts';
-import { parseModel, serializeModel, type TrainedModel } from '../../../src/training/trained-model.ts';
+import { train } from '../../../src/training/train.ts';
+import {
+  parseModel,
+  serializeModel,
+  type TrainedModel,
+} from '../../../src/training/trained-model.ts';
 import { trainOptions } from '../../../src/web/worker/settings.ts';
 import { testDevice } from '../../device.ts';
 import { tinySettings } from './settings.ts';
