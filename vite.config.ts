@@ -25,11 +25,11 @@ const ENGINE_TESTS = [
 ];
 /**
  * Chromium runs all of the engine on SwiftShader; here it is loaded into Node, so that what is left to see is the
- * driver in this place: the device, memory, and kernels of each kind.
+ * driver in this place: the device, memory, and kernels of each kind (products: through the networks of parity).
  */
 const SWIFTSHADER_SUBSET = [
   'test/{gpu,tensor,autograd}/**/*.test.ts',
-  'test/ops/{matmul,reduce,segment,softmax,batch-norm}.test.ts',
+  'test/ops/{reduce,segment,softmax,batch-norm}.test.ts',
   'test/models/parity.test.ts',
 ];
 
@@ -125,7 +125,10 @@ export default defineConfig(({ mode }) => {
                 test: {
                   name: 'swiftshader',
                   include: SWIFTSHADER_SUBSET,
-                  exclude: ['test/**/*.{browser,node}.test.ts'],
+                  exclude: [
+                    'test/**/*.{browser,node}.test.ts',
+                    'test/gpu/{tuning,compile-ahead}.test.ts',
+                  ],
                   pool: 'forks' as const,
                   isolate: false,
                   env: { HISTOGRAD_ADAPTER: 'swiftshader' },
@@ -168,7 +171,8 @@ export default defineConfig(({ mode }) => {
                 test: {
                   name: 'browser',
                   include: [...ENGINE_TESTS, 'test/**/*.browser.test.{ts,tsx}'],
-                  exclude: ['test/**/*.node.test.ts'],
+                  // Products through every pinned tuning take SwiftShader half a minute; lavapipe runs them.
+                  exclude: ['test/**/*.node.test.ts', 'test/gpu/tuning.test.ts'],
                   browser: {
                     enabled: true,
                     headless: true,
