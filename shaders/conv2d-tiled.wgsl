@@ -34,7 +34,7 @@ import package::shared::conv_product::group_and_tile;
 import package::shared::conv_product::pixel_count;
 import package::shared::conv_product::pixel_start;
 import package::shared::conv_product::pixel_target;
-import package::shared::conv_product::window_start;
+import package::shared::conv_product::step_at;
 import package::shared::conv_product::quad_offset;
 import package::shared::conv_product::row_target;
 import package::shared::conv_product::store;
@@ -122,16 +122,6 @@ fn multiply(
       }
     }
   }
-}
-
-// Where dY and the window of a pixel begin.
-fn step_at(pixel: u32) -> vec2<u32> {
-  let line = pixel / params.grid_w;
-  let image = line / params.grid_h;
-  let j = line % params.grid_h;
-  let i = pixel % params.grid_w;
-  let h = image * params.dy_h + j;
-  return vec2<u32>((h * params.dy_w + i) * params.dy_quads, window_start(image, j, i));
 }
 
 @compute @workgroup_size(THREADS)

@@ -11,6 +11,7 @@
 // Host         M, N > 0; with K = 0, C is the bias or 0. split_k is a multiple of 8.
 // Edges        the staged slices are 0 beyond the operands; C is stored inside its bounds only.
 // Determinism  K slice by slice, in the unit's own order within; one writer per element of C.
+import package::shared::matmul_params::Params;
 import package::shared::matrix_unit::M;
 import package::shared::matrix_unit::N;
 import package::shared::matrix_unit::GROUPS;
@@ -38,25 +39,6 @@ import package::shared::matrix_tile::place_in_tile;
 override VEC_A: bool = false;
 override VEC_B: bool = false;
 override BIAS: bool = false;
-
-struct Params {
-  m: u32,
-  n: u32,
-  k: u32,
-  a_start: u32,
-  a_row: u32,
-  a_batch: u32,
-  b_start: u32,
-  b_row: u32,
-  b_batch: u32,
-  c_start: u32,
-  c_row: u32,
-  c_batch: u32,
-  bias_start: u32,
-  accumulate: u32,
-  batches: u32,
-  split_k: u32,
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f16>;
 @group(0) @binding(1) var<storage, read> a8: array<vec4<u32>>; // a, eight at a time

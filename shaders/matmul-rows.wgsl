@@ -11,6 +11,7 @@
 // Host         M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored.
 // Determinism  K is walked in order; one writer per element of C.
+import package::shared::matmul_params::Params;
 import package::shared::element::Element;
 @if(half) enable f16;
 
@@ -18,23 +19,6 @@ override WORKGROUP: u32 = 64u;
 override TRANS_A: bool = false;
 override TRANS_B: bool = false;
 override BIAS: bool = false;
-
-struct Params {
-  m: u32,
-  n: u32,
-  k: u32,
-  a_start: u32,
-  a_row: u32,
-  a_batch: u32,
-  b_start: u32,
-  b_row: u32,
-  b_batch: u32,
-  c_start: u32,
-  c_row: u32,
-  c_batch: u32,
-  bias_start: u32,
-  accumulate: u32,
-}
 
 @group(0) @binding(0) var<storage, read> a: array<Element>;
 @group(0) @binding(1) var<storage, read> b: array<Element>;

@@ -20,6 +20,7 @@
 // Host         LANES is the device's one subgroup size, 4 or 8; M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored; steps beyond K are 0 in both.
 // Determinism  K is walked in order, by fours; one writer per element of C.
+import package::shared::matmul_params::Params;
 enable subgroups;
 
 override LANES: u32 = 8u;
@@ -30,23 +31,6 @@ override TRANS_C: bool = false;
 override VEC_A: bool = false;
 override VEC_B: bool = false;
 override BIAS: bool = false;
-
-struct Params {
-  m: u32,
-  n: u32,
-  k: u32,
-  a_start: u32,
-  a_row: u32,
-  a_batch: u32,
-  b_start: u32,
-  b_row: u32,
-  b_batch: u32,
-  c_start: u32,
-  c_row: u32,
-  c_batch: u32,
-  bias_start: u32,
-  accumulate: u32,
-}
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>;

@@ -14,6 +14,7 @@
 // Host         M, N > 0; with K = 0, C is the bias or 0. split_k is a multiple of 4.
 // Edges        rows and columns beyond the end read the last ones and are not stored; steps beyond K are staged as 0.
 // Determinism  K is walked in order; one writer per element of C.
+import package::shared::matmul_params::Params;
 import package::shared::element::Element;
 import package::shared::register_tile::Tile;
 import package::shared::register_tile::THREADS;
@@ -36,25 +37,6 @@ override TRANS_B: bool = false;
 override VEC_A: bool = false;
 override VEC_B: bool = false;
 override BIAS: bool = false;
-
-struct Params {
-  m: u32,
-  n: u32,
-  k: u32,
-  a_start: u32,
-  a_row: u32,
-  a_batch: u32,
-  b_start: u32,
-  b_row: u32,
-  b_batch: u32,
-  c_start: u32,
-  c_row: u32,
-  c_batch: u32,
-  bias_start: u32,
-  accumulate: u32,
-  batches: u32,
-  split_k: u32,
-}
 
 @group(0) @binding(0) var<storage, read> a: array<Element>;
 @group(0) @binding(1) var<storage, read> a4: array<vec4<Element>>;

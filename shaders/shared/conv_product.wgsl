@@ -61,6 +61,16 @@ fn pixel_start(number: u32) -> u32 {
   return window_start(line / params.grid_h, line % params.grid_h, pixel % params.grid_w);
 }
 
+// Where dY and the window of a pixel begin, for the weight gradient.
+fn step_at(pixel: u32) -> vec2<u32> {
+  let line = pixel / params.grid_w;
+  let image = line / params.grid_h;
+  let j = line % params.grid_h;
+  let i = pixel % params.grid_w;
+  let h = image * params.dy_h + j;
+  return vec2<u32>((h * params.dy_w + i) * params.dy_quads, window_start(image, j, i));
+}
+
 // Where run `run` of a window stands, from the window's start.
 fn run_offset(run: u32) -> u32 {
   return (run / params.runs_per_row) * params.run_down + (run % params.runs_per_row) * params.run_right;

@@ -239,7 +239,8 @@ export function multiplyInto(
         c_batch: target.batch,
         bias_start: z.start,
         accumulate: adding && !into ? 1 : 0,
-        ...(splitting && { batches, split_k }),
+        batches,
+        split_k,
       },
       overrides: {
         ...(matrix
