@@ -59,6 +59,8 @@ export function sizeClass(bytes: number): number {
 
 export class BufferPool {
   readonly #gpu: GPUDevice;
+  /** Bytes of a buffer; read once, as `Device.limits`. */
+  readonly #largest: number;
   readonly #onError: (error: HistogradError) => void;
   readonly #onDestroy: (buffer: PooledBuffer) => void;
   readonly #free: FreeLists = new Map();
@@ -74,6 +76,7 @@ export class BufferPool {
     onDestroy: (buffer: PooledBuffer) => void,
   ) {
     this.#gpu = gpu;
+    this.#largest = gpu.limits.maxBufferSize;
     this.#onError = onError;
     this.#onDestroy = onDestroy;
   }
@@ -87,7 +90,7 @@ export class BufferPool {
    * by the queue without submitting that recording first
    */
   acquire(bytes: number, purpose: string, unusedIn?: number): PooledBuffer {
-    const limit = this.#gpu.limits.maxBufferSize;
+    const limit = this.#largest;
     if (bytes > limit) throw tensorTooLarge(purpose, bytes, limit, 'can hold in one buffer');
     const size = Math.min(sizeClass(bytes), limit);
     const reserved = this.#reserve && takeFree(this.#reserve.free, size, unusedIn);

@@ -87,6 +87,22 @@ const LIMITS = [
   'maxComputeWorkgroupStorageSize',
 ] as const;
 
+type Limits = Readonly<
+  Record<(typeof LIMITS)[number] | 'maxComputeWorkgroupsPerDimension', number>
+>;
+
+function limitsOf({ limits }: GPUDevice): Limits {
+  return {
+    maxBufferSize: limits.maxBufferSize,
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+  };
+}
+
 export class Device {
   readonly adapter: ChosenAdapter;
   readonly raw: GPUDevice;
@@ -100,8 +116,8 @@ export class Device {
   readonly matrixUnit: MatrixUnit | null;
   /** Bytes that one binding may span; kernels see larger tensors in parts. */
   readonly bindingBytes: number;
-  /** Workgroups per dimension; read once, because asking the GPU costs as much as a dispatch. */
-  readonly #groupLimit: number;
+  /** Read once, because asking the GPU costs as much as a dispatch. */
+  readonly limits: Limits;
   readonly #pool: BufferPool;
   readonly #ring: ParameterRing;
   readonly #pipelines: Pipelines;
@@ -154,8 +170,8 @@ export class Device {
     this.chosenTuning = tuning;
     this.tuning = tuning.tuning;
     this.class = this.tuning.class;
-    const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = raw.limits;
-    this.#groupLimit = maxComputeWorkgroupsPerDimension;
+    this.limits = limitsOf(raw);
+    const { maxStorageBufferBindingSize } = this.limits;
     const most = Math.min(options.bindingBytes ?? Infinity, maxStorageBufferBindingSize);
     this.bindingBytes = most - (most % BINDING_ALIGNMENT); // kernels read whole vec4s to its end
     const { subgroupMinSize, subgroupMaxSize } = chosen.adapter.info;
@@ -185,10 +201,6 @@ export class Device {
 
   get features(): ReadonlySet<string> {
     return this.raw.features;
-  }
-
-  get limits(): GPUSupportedLimits {
-    return this.raw.limits;
   }
 
   get memory(): Readonly<MemoryUse> {
@@ -222,7 +234,7 @@ export class Device {
     const interface_ = entryPoint(kernel, entry);
     const groups = typeof request.groups === 'number' ? this.fold(request.groups) : request.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
-    const limit = this.#groupLimit;
+    const limit = this.limits.maxComputeWorkgroupsPerDimension;
     if (groups[0] > limit || groups[1] > limit || groups[2] > limit)
       throw tooManyWorkgroups(kernel.name, groups, limit);
     const { params: layout, storage } = interface_;
@@ -266,7 +278,7 @@ export class Device {
 
   /** Workgroup counts per dimension are limited: folds a long row of them into a rectangle. */
   fold(count: number): readonly [number, number, number] {
-    const limit = this.#groupLimit;
+    const limit = this.limits.maxComputeWorkgroupsPerDimension;
     if (count <= limit) return [count, 1, 1];
     const y = Math.ceil(count / limit);
     return [Math.ceil(count / y), y, 1];
