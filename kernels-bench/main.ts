@@ -7,6 +7,7 @@ import { HistogradError } from '../src/errors.ts';
 import { knobLines } from '../src/gpu/choose-tuning.ts';
 import { Device, type DeviceOptions } from '../src/gpu/device.ts';
 import { environmentOf } from '../src/training/environment.ts';
+import { adapterLines } from './adapters.ts';
 import { type Ceilings, measureCeilings } from './ceilings.ts';
 import { dispatchLines, measureDispatches } from './dispatch.ts';
 import { currentCommit, openEarlier } from './earlier.ts';
@@ -141,8 +142,7 @@ async function measureAdapter(
     ...(await environmentOf(device)),
     commit: currentCommit(ROOT),
   };
-  for (const { what, result } of device.adapter.tried) console.log(pc.dim(`${what}: ${result}`));
-  console.log(environment.adapter);
+  for (const line of await adapterLines(device.adapter)) console.log(line);
   for (const line of knobLines(device.chosenTuning)) console.log(line);
   const ceilings = await measureCeilings(device);
   device.close();
