@@ -1,11 +1,16 @@
 // Attention with online softmax (FlashAttention-2, Dao 2023) for GPUs, and where there are no subgroups of one
-// size: 64 rows per workgroup against tiles of 32 columns. Each of 128 threads makes a 4 x 4 block of the
+// size: a workgroup owns some rows and walks tiles of columns. Each thread makes a 4 x 4 block of a tile's
 // scores from slices of the operands in workgroup memory; the weights go through workgroup memory, too, and every
 // thread adds up 4 rows x 4 * CHUNKS columns of the output.
 //
 // forward, gradient, layout: as in attention-subgroup.wgsl and shared/attention_tile.wgsl.
-// CHUNKS       the output's width per workgroup in units of 32: 1 to 4; a wider one takes several (passes).
-// Grid         place_of(), blocks of 64 rows. 8 x 16 threads, 14.5 KiB of workgroup memory.
+// The tile     4 * THREADS_Y rows x 4 * THREADS_X columns.
+// SLICE4       vec4s of an operand's row staged at once.
+// CHUNKS       the output's width per workgroup in units of 4 * THREADS_X: 1 to 4; a wider one takes several (passes).
+// Grid         place_of(), blocks of 4 * THREADS_Y rows.
+// Bounds       as in shared/register_tile.wgsl: hence min where an index is in bounds anyway, and loops with constant bounds.
+// Host         THREADS_X, THREADS_Y and SLICE4 are powers of two; 16 * (LEFT_SIZE + RIGHT_SIZE + WEIGHTS_SIZE) bytes
+//              of workgroup memory.
 // Edges        rows and columns beyond the end read the last ones; columns weigh nothing, rows are not stored.
 // Determinism  columns in order, fixed order within a tile; one writer per element.
 import package::shared::attention_tile::Place;
@@ -35,20 +40,25 @@ import package::shared::attention_tile::score_gradient;
 import package::shared::attention_tile::store_scores;
 @if(half) enable f16;
 
+override THREADS_X: u32 = 8u;
+override THREADS_Y: u32 = 16u;
+override SLICE4: u32 = 4u;
 override CHUNKS: u32 = 2u;
+override ROWS: u32 = 4u * THREADS_Y;
+override COLS: u32 = 4u * THREADS_X;
+override PAD: u32 = THREADS_Y + 1u; // and one: neighbouring columns fall into different banks
+// Later it holds a vec4 per thread: the statistics of rows.
+override LEFT_SIZE: u32 = max(SLICE4 * ROWS, THREADS_X * THREADS_Y);
+override RIGHT_SIZE: u32 = SLICE4 * COLS;
+override WEIGHTS_SIZE: u32 = COLS * PAD;
 
-const ROWS = 64u;
-const COLS = 32u;
-const SLICE4 = 4u; // vec4s of an operand's row staged at once
-const PAD = 17u; // 16 and one: neighbouring columns fall into different banks
-var<workgroup> left: array<vec4<f32>, 256>; // [SLICE4][ROWS]
-var<workgroup> right: array<vec4<f32>, 128>; // [SLICE4][COLS]
-var<workgroup> weights: array<vec4<f32>, 544>; // [COLS][PAD]: four rows of a column
+var<workgroup> left: array<vec4<f32>, LEFT_SIZE>; // [SLICE4][ROWS]
+var<workgroup> right: array<vec4<f32>, RIGHT_SIZE>; // [SLICE4][COLS]
+var<workgroup> weights: array<vec4<f32>, WEIGHTS_SIZE>; // [COLS][PAD]: four rows of a column
 
-// min: Dawn clamps each of the eight reads unless it sees that they are inside (shared/register_tile.wgsl, Bounds).
 fn block_at(x: u32, y: u32, d: u32, tile: mat4x4<f32>) -> mat4x4<f32> {
-  let l = min(d, SLICE4 - 1u) * ROWS + 4u * min(y, ROWS / 4u - 1u);
-  let r = min(d, SLICE4 - 1u) * COLS + 4u * min(x, COLS / 4u - 1u);
+  let l = min(d, SLICE4 - 1u) * ROWS + 4u * min(y, THREADS_Y - 1u);
+  let r = min(d, SLICE4 - 1u) * COLS + 4u * min(x, THREADS_X - 1u);
   let columns = mat4x4<f32>(right[r], right[r + 1u], right[r + 2u], right[r + 3u]);
   return mat4x4<f32>(
     tile[0] + left[l] * columns,
@@ -75,7 +85,7 @@ fn products(place: Place, col: u32, x: u32, y: u32, of_b: bool) -> mat4x4<f32> {
   var tile = mat4x4<f32>();
   for (var d0 = 0u; d0 < width4; d0 += SLICE4) {
     workgroupBarrier();
-    for (var i = y * 8u + x; i < SLICE4 * (ROWS + COLS); i += 128u) {
+    for (var i = y * THREADS_X + x; i < SLICE4 * (ROWS + COLS); i += THREADS_X * THREADS_Y) {
       let d = d0 + i % SLICE4;
       let line = i / SLICE4;
       let own = line < ROWS;
@@ -112,7 +122,7 @@ fn share_weights(tile: mat4x4<f32>, x: u32, y: u32) {
   workgroupBarrier();
 }
 
-// This thread's columns of the output: 4 * (x + 8 * chunk) of the pass.
+// This thread's columns of the output: 4 * (x + THREADS_X * chunk) of the pass.
 var<private> o0: mat4x4<f32>;
 var<private> o1: mat4x4<f32>;
 var<private> o2: mat4x4<f32>;
@@ -126,17 +136,19 @@ fn part(of_b: bool, at: u32, index: u32) -> vec4<f32> {
 
 fn add_columns(of_b: bool, place: Place, col: u32, x: u32, y: u32) {
   let first = place.column + x;
-  for (var j = 0u; j < min(COLS, place.end - col); j++) {
-    let weight = weights[j * PAD + y];
+  let quad = min(y, THREADS_Y - 1u);
+  for (var j = 0u; j < COLS; j++) {
+    if (col + j >= place.end) { break; }
+    let weight = weights[j * PAD + quad];
     let at = select(
       address(params.cols_a_at, place, col + j),
       address(params.cols_b_at, place, col + j),
       of_b,
     );
     o0 = outer(o0, weight, part(of_b, at, first));
-    if (CHUNKS > 1u) { o1 = outer(o1, weight, part(of_b, at, first + 8u)); }
-    if (CHUNKS > 2u) { o2 = outer(o2, weight, part(of_b, at, first + 16u)); }
-    if (CHUNKS > 3u) { o3 = outer(o3, weight, part(of_b, at, first + 24u)); }
+    if (CHUNKS > 1u) { o1 = outer(o1, weight, part(of_b, at, first + THREADS_X)); }
+    if (CHUNKS > 2u) { o2 = outer(o2, weight, part(of_b, at, first + 2u * THREADS_X)); }
+    if (CHUNKS > 3u) { o3 = outer(o3, weight, part(of_b, at, first + 3u * THREADS_X)); }
   }
 }
 
@@ -151,7 +163,7 @@ fn store_output(place: Place, row: u32, x: u32) {
   var chunks = array<mat4x4<f32>, 4>(o0, o1, o2, o3);
   for (var e = 0u; e < 4u * CHUNKS; e++) {
     let r = row + e % 4u;
-    let column = place.column + x + 8u * (e / 4u);
+    let column = place.column + x + THREADS_X * (e / 4u);
     if (r < params.rows && column < params.out4) {
       let at = out_address(params.out_at, place, r) + column;
       out[at] = chunks[e / 4u][e % 4u];
@@ -159,13 +171,13 @@ fn store_output(place: Place, row: u32, x: u32) {
   }
 }
 
-@compute @workgroup_size(8, 16)
+@compute @workgroup_size(THREADS_X, THREADS_Y)
 fn forward(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-  let place = place_of(group.x + group.y * groups.x, ROWS, 8u * CHUNKS);
+  let place = place_of(group.x + group.y * groups.x, ROWS, THREADS_X * CHUNKS);
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * local.y;
   var most = vec4<f32>(-HUGE);
@@ -173,10 +185,10 @@ fn forward(
   for (var col = place.begin; col < place.end; col += COLS) {
     let scores = as_scores(products(place, col, local.x, local.y, false), place, col, local.x, local.y);
     workgroupBarrier();
-    left[local.x * 16u + local.y] = row_maxima(scores);
+    left[local.x * THREADS_Y + local.y] = row_maxima(scores);
     workgroupBarrier();
     var now = most;
-    for (var x = 0u; x < 8u; x++) { now = nan_max4(now, left[x * 16u + local.y]); }
+    for (var x = 0u; x < THREADS_X; x++) { now = nan_max4(now, left[x * THREADS_Y + local.y]); }
     let fade = exp(most - now);
     most = now;
     let tile = row_weights(scores, most);
@@ -187,10 +199,10 @@ fn forward(
     workgroupBarrier();
   }
   workgroupBarrier();
-  left[local.x * 16u + local.y] = total;
+  left[local.x * THREADS_Y + local.y] = total;
   workgroupBarrier();
   total = vec4<f32>(0.0);
-  for (var x = 0u; x < 8u; x++) { total += left[x * 16u + local.y]; }
+  for (var x = 0u; x < THREADS_X; x++) { total += left[x * THREADS_Y + local.y]; }
   let none = total == vec4<f32>(0.0);
   scale_output(select(1.0 / total, vec4<f32>(0.0), none));
   store_output(place, row, local.x);
@@ -203,13 +215,13 @@ fn forward(
   }
 }
 
-@compute @workgroup_size(8, 16)
+@compute @workgroup_size(THREADS_X, THREADS_Y)
 fn gradient(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-  let place = place_of(group.x + group.y * groups.x, ROWS, 8u * CHUNKS);
+  let place = place_of(group.x + group.y * groups.x, ROWS, THREADS_X * CHUNKS);
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * local.y;
   let of_values = params.values == 1u;

@@ -18,6 +18,7 @@ import { sum } from '../../src/ops/reduce.ts';
 import { softmax } from '../../src/ops/softmax.ts';
 import { type Shape, Tensor } from '../../src/tensor/tensor.ts';
 import { disposeAll, random } from '../benches/tensors.ts';
+import { attentionKnob } from './attention-knob.ts';
 import { type Knob, knob, type TuneWork } from './knob.ts';
 
 /** Work on normal numbers; the shapes are smaller on a CPU rasteriser. */
@@ -304,6 +305,7 @@ export const knobs: readonly Knob[] = [
   convKnob('fewRows'),
   convKnob('narrow'),
   convKnob('wide'),
+  attentionKnob,
   knob({
     name: 'enoughGroups',
     read: (t) => t.enoughGroups,

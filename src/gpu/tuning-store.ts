@@ -19,6 +19,11 @@ const plan = z.discriminatedUnion('kernel', [
   z.object({ kernel: z.literal('subgroup') }),
 ]);
 
+const attention = z.discriminatedUnion('kernel', [
+  z.object({ kernel: z.literal('tiled'), threads: pair, slice: z.number(), vecs: z.number() }),
+  z.object({ kernel: z.literal('subgroup'), vecs: z.number() }),
+]);
+
 const tuning: z.ZodType<Tuning> = z.object({
   name: z.string(),
   class: z.enum(['cpu', 'gpu']),
@@ -34,6 +39,7 @@ const tuning: z.ZodType<Tuning> = z.object({
   lines: z.object({ group: z.number(), least: z.number(), most: z.number() }),
   matmul: z.record(z.enum(MATMUL_SHAPES), plan),
   conv: z.record(z.enum(CONV_SHAPES), plan),
+  attention,
   enoughGroups: z.number(),
 });
 
@@ -59,7 +65,7 @@ const choice = z.object({
 });
 
 const stored = z.object({
-  format: z.literal('histograd-tuning-1'),
+  format: z.literal('histograd-tuning-2'),
   key: z.object({ adapter: z.string(), driver: z.string() }),
   date: z.string(),
   tuning,

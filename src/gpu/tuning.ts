@@ -31,6 +31,30 @@ export type MatmulShape = (typeof MATMUL_SHAPES)[number];
 export const CONV_SHAPES = ['fewRows', 'narrow', 'wide'] as const;
 export type ConvShape = (typeof CONV_SHAPES)[number];
 
+/** How a workgroup shares attention (shaders/attention-tiled.wgsl). */
+export interface AttentionTile {
+  readonly kernel: 'tiled';
+  /** Threads along the columns and the rows of a tile of scores; each has 4 x 4 of them. */
+  readonly threads: readonly [x: number, y: number];
+  /** Elements of an operand's row staged at once. */
+  readonly slice: number;
+  /** The most vec4s of the output's width to a thread; a wider output makes the scores again for each pass. */
+  readonly vecs: number;
+}
+
+export type AttentionPlan =
+  | AttentionTile
+  /** A workgroup is a subgroup; where subgroups are of no one size of 4 or 8, `ATTENTION_TILE`. `vecs` as above, of a lane. */
+  | { readonly kernel: 'subgroup'; readonly vecs: number };
+
+/** 64 rows x 32 columns; 14.5 KiB. */
+export const ATTENTION_TILE: AttentionTile = {
+  kernel: 'tiled',
+  threads: [8, 16],
+  slice: 16,
+  vecs: 4,
+};
+
 export interface Tuning {
   /** For people; and what tells a tuning from others in records of results. */
   readonly name: string;
@@ -53,6 +77,8 @@ export interface Tuning {
   readonly lines: { readonly group: number; readonly least: number; readonly most: number };
   readonly matmul: Readonly<Record<MatmulShape, ProductPlan>>;
   readonly conv: Readonly<Record<ConvShape, ProductPlan>>;
+  /** In float16 on a matrix unit attention has sizes of its own (matrix-kernels.ts). */
+  readonly attention: AttentionPlan;
   /** Workgroups that keep the adapter busy: long sums are split until there are as many. */
   readonly enoughGroups: number;
 }
@@ -108,9 +134,20 @@ export function possible(plan: ProductPlan, subgroupSize: number): ProductPlan {
   return { kernel: 'rows', workgroup: 8 };
 }
 
+/** The same for attention. */
+export function possibleAttention(plan: AttentionPlan, subgroupSize: number): AttentionPlan {
+  if (plan.kernel !== 'subgroup' || subgroupSize === 4 || subgroupSize === 8) return plan;
+  return ATTENTION_TILE;
+}
+
 /** Bytes of workgroup memory. */
 function tileBytes({ threads, blocks, slice }: RegisterTile): number {
   return 16 * slice * (threads[0] * blocks[0] + threads[1] * blocks[1]);
+}
+
+/** Slices of rows (or a vec4 per thread) and of columns, and the weights. */
+function attentionBytes({ threads: [x, y], slice }: AttentionTile): number {
+  return 16 * (Math.max(slice * y, x * y) + slice * x + 4 * x * (y + 1));
 }
 
 /** What every WebGPU device offers; a tuning needs no more. */
@@ -163,6 +200,19 @@ export function tuningProblems(tuning: Tuning): string[] {
       const bytes = tileBytes(plan) + windows;
       check(bytes <= MOST_BYTES, `${name}'s workgroup memory`, bytes, `up to ${MOST_BYTES} bytes`);
     }
+  }
+  const { attention } = tuning;
+  if (attention.kernel === 'subgroup') power('attention.vecs', attention.vecs, 16, 4);
+  else {
+    const { threads, slice, vecs } = attention;
+    power('attention.threads[0]', threads[0], MOST_THREADS, 2);
+    power('attention.threads[1]', threads[1], MOST_THREADS, 2);
+    power('attention.slice', slice, 32, 4);
+    power('attention.vecs', vecs, 4);
+    const all = threads[0] * threads[1];
+    check(all <= MOST_THREADS, 'attention.threads', threads, `up to ${MOST_THREADS} in all`);
+    const bytes = attentionBytes(attention);
+    check(bytes <= MOST_BYTES, "attention's workgroup memory", bytes, `up to ${MOST_BYTES} bytes`);
   }
   return problems;
 }

@@ -3,7 +3,7 @@
  * and in every run. Those of the CPU rasterisers are measured (docs/tuning.md); those of the GPUs follow what is published about
  * them, and wait for measurements.
  */
-import type { ProductPlan, RegisterTile, Tuning } from './tuning.ts';
+import { ATTENTION_TILE, type ProductPlan, type RegisterTile, type Tuning } from './tuning.ts';
 
 function tile(
   threads: readonly [number, number],
@@ -43,6 +43,7 @@ const gpu: Tuning = {
     large: TILE_64,
   },
   conv: { fewRows: { kernel: 'rows', workgroup: 64 }, narrow: TILE_64, wide: TILE_64 },
+  attention: ATTENTION_TILE,
   enoughGroups: 256,
 };
 
@@ -104,6 +105,7 @@ const cpu: Tuning = {
     large: SUBGROUP,
   },
   conv: { fewRows: ROWS, narrow: SUBGROUP, wide: SUBGROUP },
+  attention: { kernel: 'subgroup', vecs: 16 },
   enoughGroups: 32,
 };
 

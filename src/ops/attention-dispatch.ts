@@ -5,6 +5,7 @@ import halfTiledCode from '../../shaders/attention-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel, type Kernel } from '../gpu/kernel.ts';
 import type { Binding } from '../gpu/pipelines.ts';
+import { possibleAttention } from '../gpu/tuning.ts';
 import { bindPart, type Part, rowParts } from '../tensor/parts.ts';
 import type { Draw } from '../tensor/random.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
@@ -111,18 +112,30 @@ interface Plan {
 
 /** How the kernels cut the work for an output of that width. */
 function plan(device: Device, width: number, dtype: DType): Plan {
-  const { subgroupSize: LANES } = device;
-  const matrix = dtype === 'f16' ? matrixAttention(device, width) : null;
+  const half = dtype === 'f16';
+  const matrix = half ? matrixAttention(device, width) : null;
   if (matrix) return matrix;
-  if (device.class === 'cpu' && (LANES === 4 || LANES === 8)) {
-    const passes = Math.ceil(width / 64);
-    const BLOCKS = [4, 8, 16].find((n) => 4 * n * passes >= width) ?? 16;
-    const overrides = { LANES, BLOCKS };
-    return { kernel: KERNELS.subgroup, overrides, rows: 4 * LANES, width4: BLOCKS };
+  // There is no subgroup kernel for float16.
+  const LANES = half ? 0 : device.subgroupSize;
+  const cut = possibleAttention(device.tuning.attention, LANES);
+  if (cut.kernel === 'subgroup') {
+    const passes = Math.ceil(width / (4 * cut.vecs));
+    const BLOCKS = [4, 8].find((n) => 4 * n * passes >= width) ?? 16;
+    return {
+      kernel: KERNELS.subgroup,
+      overrides: { LANES, BLOCKS },
+      rows: 4 * LANES,
+      width4: BLOCKS,
+    };
   }
-  const CHUNKS = Math.min(4, Math.ceil(width / 32));
-  const kernel = dtype === 'f16' ? HALF_KERNEL : KERNELS.tiled;
-  return { kernel, overrides: { CHUNKS }, rows: 64, width4: 8 * CHUNKS };
+  const [THREADS_X, THREADS_Y] = cut.threads;
+  const CHUNKS = Math.min(cut.vecs, Math.ceil(width / (4 * THREADS_X)));
+  return {
+    kernel: half ? HALF_KERNEL : KERNELS.tiled,
+    overrides: { THREADS_X, THREADS_Y, SLICE4: cut.slice / 4, CHUNKS },
+    rows: 4 * THREADS_Y,
+    width4: THREADS_X * CHUNKS,
+  };
 }
 
 interface Dispatch {
@@ -197,5 +210,7 @@ export function dispatch(problem: Problem, request: Dispatch): void {
     params: dropout ? params : params(),
     overrides: cut.overrides,
     groups: blocks * sizes.heads * part.count * splits,
+    // Of scores and output; the gradients' dispatches do about twice as much.
+    flops: 2 * sizes.heads * part.count * rows * cols * (sizes.width + sizes.valueWidth),
   });
 }

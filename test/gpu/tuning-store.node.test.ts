@@ -17,7 +17,7 @@ import { expectError } from '../data/expect-error.ts';
 const TUNED: Tuning = { ...TUNINGS.cpu, name: 'cpu tuned', thread: { workgroup: 32 } };
 const KEY = { adapter: 'some adapter', driver: 'driver 1' };
 const STORED: StoredTuning = {
-  format: 'histograd-tuning-1',
+  format: 'histograd-tuning-2',
   key: KEY,
   date: '2026-11-21T12:00:00.000Z',
   tuning: TUNED,
@@ -47,7 +47,7 @@ describe('a stored tuning', () => {
       /for the driver 'driver 0'/,
     ],
     ['another adapter', { ...STORED, key: { ...KEY, adapter: 'x' } }, /for the adapter 'x'/],
-    ['another format', { ...STORED, format: 'histograd-tuning-0' }, /no stored tuning: .*format/s],
+    ['an older format', { ...STORED, format: 'histograd-tuning-1' }, /no stored tuning: .*format/s],
     [
       'a missing number',
       { ...STORED, tuning: { ...TUNED, thread: {} } },
@@ -57,6 +57,11 @@ describe('a stored tuning', () => {
       'a bad number',
       { ...STORED, tuning: { ...TUNED, thread: { workgroup: 3 } } },
       /thread.workgroup is 3/,
+    ],
+    [
+      'a kernel that attention has not',
+      { ...STORED, tuning: { ...TUNED, attention: { kernel: 'rows', workgroup: 8 } } },
+      /tuning.attention.kernel/,
     ],
     ['a list', [], /no stored tuning/],
   ])('is of no use with %s', (_, content, problem) => {

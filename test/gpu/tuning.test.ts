@@ -8,8 +8,15 @@ import {
   knobLines,
 } from '../../src/gpu/choose-tuning.ts';
 import { Device } from '../../src/gpu/device.ts';
-import { type Tuning, tuningMark, tuningProblems } from '../../src/gpu/tuning.ts';
+import {
+  ATTENTION_TILE,
+  possibleAttention,
+  type Tuning,
+  tuningMark,
+  tuningProblems,
+} from '../../src/gpu/tuning.ts';
 import { TUNINGS, type TuningName } from '../../src/gpu/tunings.ts';
+import { attention } from '../../src/ops/attention.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
 import { matmul } from '../../src/ops/matmul.ts';
 import { maxPool2d } from '../../src/ops/pool2d.ts';
@@ -41,6 +48,10 @@ const WORK: readonly [part: (tuning: Tuning) => unknown, run: (draw: Draw) => Te
   [(t) => t.conv.wide, convolution(130)],
   [(t) => t.lines, (draw) => maxPool2d(draw(2, 3, 20, 21), 3, { stride: 2, padding: 1 })],
   [(t) => [t.rows, t.class], (draw) => softmax(draw(5, 300))],
+  [
+    (t) => t.attention,
+    (draw) => attention(draw(1, 1, 70, 8), draw(1, 1, 35, 8), draw(1, 1, 35, 8)),
+  ],
 ];
 
 /** Its results, for the parts that are not among `seen`; all numbers are small integers. */
@@ -134,6 +145,36 @@ describe('a tuning', () => {
       /matmul.large.threads is \[16,32\], expected up to 256/,
     );
     await expectError(() => refused, 'bad-tuning', /large's workgroup memory is 131072/);
+  });
+
+  it('is refused with an attention that no device can run', () => {
+    const problems = (attention: Tuning['attention']) =>
+      tuningProblems({ ...TUNINGS.cpu, attention });
+    expect(problems({ kernel: 'tiled', threads: [32, 16], slice: 2, vecs: 3 })).toEqual([
+      'attention.slice is 2, expected a power of two from 4 to 32',
+      'attention.vecs is 3, expected a power of two from 1 to 4',
+      'attention.threads is [32,16], expected up to 256 in all',
+      "attention's workgroup memory is 44032, expected up to 16384 bytes",
+    ]);
+    expect(problems({ ...ATTENTION_TILE, threads: [6, 1] })).toEqual([
+      'attention.threads[0] is 6, expected a power of two from 2 to 256',
+      'attention.threads[1] is 1, expected a power of two from 2 to 256',
+    ]);
+    expect(problems({ kernel: 'subgroup', vecs: 2 })).toEqual([
+      'attention.vecs is 2, expected a power of two from 4 to 16',
+    ]);
+  });
+
+  it('whose attention needs other subgroups than there are falls back on a tile', () => {
+    const { attention } = TUNINGS.cpu;
+    expect(attention.kernel).toBe('subgroup');
+    expect([4, 8].map((lanes) => possibleAttention(attention, lanes))).toEqual([
+      attention,
+      attention,
+    ]);
+    for (const lanes of [0, 16, 32])
+      expect(possibleAttention(attention, lanes)).toBe(ATTENTION_TILE);
+    expect(possibleAttention(ATTENTION_TILE, 8)).toBe(ATTENTION_TILE);
   });
 
   it('is known by a mark of its content, unless it is the pinned one', async () => {
