@@ -5,8 +5,9 @@
 // Layout       x, y, dy, out: [rows, n] contiguous float32; for columns [outer, n, inner].
 // Grid         rows of threads, see shared/row_reduce.wgsl; forward4, backward4: the same by vec4s, for n a multiple of
 //              4, on CPU rasterisers; there forward reads a row twice, not three times: one pass finds the maximum and, relative
-//              to the maximum so far, the sum (Milakov & Gimelshein 2018). Columns: COLUMNS neighbours by LANES threads each, the
-//              threads of one column COLUMNS apart, so that neighbouring threads read neighbouring elements.
+//              to the maximum so far, the sum (Milakov & Gimelshein 2018); long rows have softmax-subgroup.wgsl. Columns:
+//              COLUMNS neighbours by LANES threads each, the threads of one column COLUMNS apart, so that neighbouring
+//              threads read neighbouring elements.
 // Host         COLUMN_THREADS = COLUMNS * LANES, LANES a power of two.
 // Precision    the maximum is subtracted first: no overflow for any finite input.
 // Determinism  fixed order; no atomics.

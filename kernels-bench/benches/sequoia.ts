@@ -3,6 +3,7 @@
  * genes; with SummaryMixing (its linearised form) and with attention.
  */
 import { Parameter } from '../../src/autograd/parameter.ts';
+import type { Device } from '../../src/gpu/device.ts';
 import { Attention } from '../../src/nn/attention.ts';
 import { Mlp } from '../../src/nn/blocks/mlp.ts';
 import { SummaryMixing } from '../../src/nn/blocks/summary-mixing.ts';
@@ -12,7 +13,7 @@ import { add } from '../../src/ops/binary.ts';
 import { mse } from '../../src/ops/mse.ts';
 import { mean } from '../../src/ops/reduce.ts';
 import { Generator } from '../../src/tensor/random.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
+import type { Shape, Tensor } from '../../src/tensor/tensor.ts';
 import type { Bench } from '../bench.ts';
 import { random } from './tensors.ts';
 import { bothPrecisions, training } from './training.ts';
@@ -46,6 +47,14 @@ class Block extends Module {
   }
 }
 
+/** What the parameters of a block with SummaryMixing measure. */
+export function summaryBlockShapes(device: Device): Shape[] {
+  const block = new Block({ device, generator: new Generator(1) }, 'summary');
+  const shapes = [...block.namedParameters().values()].map(({ shape }) => shape);
+  block.dispose();
+  return shapes;
+}
+
 class Sequoia extends Module {
   readonly position: Parameter;
   readonly blocks: readonly Block[];
@@ -70,12 +79,14 @@ class Sequoia extends Module {
 function step(id: string, name: string, mixer: Mixer): Bench[] {
   const { batch, tokens, width, genes } = SIZES;
   const title = `${name} step, ${batch} x ${tokens} tokens x ${width}, ${genes} genes`;
-  return bothPrecisions(id, title, (device, precision) => {
+  return bothPrecisions(id, title, (device, way) => {
     const model = new Sequoia({ device, generator: new Generator(1) }, mixer);
-    const x = random(device, [batch, tokens, width], 2);
-    const targets = random(device, [batch, genes], 3);
-    const loss = () => mse(model.forward(x), targets);
-    return training(model, loss, [x, targets], device, precision);
+    const data = {
+      x: random(device, [batch, tokens, width], 2),
+      targets: random(device, [batch, genes], 3),
+    };
+    const loss = ({ x, targets }: typeof data) => mse(model.forward(x), targets);
+    return training(device, { model, data, loss }, way);
   });
 }
 

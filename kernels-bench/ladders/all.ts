@@ -1,3 +1,4 @@
+import { adamwLadder } from './adamw.ts';
 import { attentionLadder } from './attention.ts';
 import { conv2dLadder } from './conv2d.ts';
 import { elementwiseLadder } from './elementwise.ts';
@@ -6,8 +7,10 @@ import { layerNormLadder } from './layer-norm.ts';
 import { matmulLadder } from './matmul.ts';
 import { skinnyLadder } from './matmul-skinny.ts';
 import { reduceLadder } from './reduce.ts';
+import { softmaxLadder } from './softmax.ts';
 
 export const ladders: readonly Ladder[] = [
+  adamwLadder,
   attentionLadder,
   conv2dLadder,
   elementwiseLadder,
@@ -15,4 +18,5 @@ export const ladders: readonly Ladder[] = [
   matmulLadder,
   reduceLadder,
   skinnyLadder,
+  softmaxLadder,
 ];

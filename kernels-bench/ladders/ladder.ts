@@ -14,14 +14,14 @@ interface Rung {
   readonly changed: string;
   /** The classes of adapter on whose way up it lies. The last rung of a class is the product's own call. */
   readonly on: readonly AdapterClass[];
-  /** Records the work once; the caller opens a scope around it. */
-  run(): Tensor;
+  /** Records the work once, and returns what it computed; the caller opens a scope around it. */
+  run(): Tensor | readonly Tensor[];
 }
 
 export interface Climb {
   readonly cost: Cost;
   readonly rungs: readonly Rung[];
-  /** What every rung has to compute, in float64. */
+  /** What every rung has to compute, in float64; of several tensors, one after the other. */
   reference(): Promise<Float64Array>;
   dispose(): void;
 }

@@ -1,13 +1,18 @@
 import code from '../../shaders/softmax.wgsl';
+import subgroupCode from '../../shaders/softmax-subgroup.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
-import { asQuads, byQuads, type GridPlan, rowPlan } from '../tensor/grid.ts';
+import { asQuads, byQuads, type GridPlan, rowPlan, subgroupLanes } from '../tensor/grid.ts';
 import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { aroundAxis } from './axis.ts';
 import { defineOp, formatShape, shapeError } from './op.ts';
 
 const kernel = defineKernel('softmax', code);
+const subgroupKernel = defineKernel('softmax-subgroup', subgroupCode);
+
+/** Narrower rows are faster with a lane to each row. */
+const SHARED_ROW = 1024;
 
 export interface SoftmaxOptions {
   /** −1 unless given. */
@@ -25,7 +30,7 @@ function columnPlan(device: Device, columns: number, n: number): GridPlan {
   };
 }
 
-/** Entry points: along rows, rows of whole vec4s, and columns. */
+/** Entry points of `softmax`: along rows, rows of whole vec4s, and columns. */
 const ENTRIES = {
   forward: { rows: 'forward', quads: 'forward4', columns: 'forward_columns' },
   backward: { rows: 'backward', quads: 'backward4', columns: 'backward_columns' },
@@ -41,14 +46,24 @@ function run(
   if (like.size === 0) return;
   const { device } = like;
   const { outer, length: n, inner } = aroundAxis('softmax', like.shape, axis);
+  const quads = inner === 1 && byQuads(device, n);
+  const lanes = quads && n >= SHARED_ROW ? subgroupLanes(device) : 0;
   for (const part of rowParts(device, outer, [n * inner])) {
-    const rows = part.count * inner;
-    const { groups, overrides } =
-      inner === 1 ? rowPlan(device, rows, n) : columnPlan(device, rows, n);
-    const quads = inner === 1 && byQuads(device, n);
     const buffers = Object.fromEntries(
       Object.entries(tensors).map(([name, t]) => [name, bindPart(t, part, n * inner)]),
     );
+    if (lanes > 0) {
+      device.run(subgroupKernel, entry, {
+        buffers: asQuads(buffers),
+        params: { rows: part.count, n },
+        overrides: { LANES: lanes, LOG: log ? 1 : 0 },
+        groups: part.count,
+      });
+      continue;
+    }
+    const rows = part.count * inner;
+    const { groups, overrides } =
+      inner === 1 ? rowPlan(device, rows, n) : columnPlan(device, rows, n);
     device.run(kernel, ENTRIES[entry][inner > 1 ? 'columns' : quads ? 'quads' : 'rows'], {
       buffers: quads ? asQuads(buffers) : buffers,
       params: { rows, n, inner },
