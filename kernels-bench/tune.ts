@@ -24,7 +24,7 @@ import { choose, type Race } from './tuning/choose.ts';
 import type { Knob, TuneWork } from './tuning/knob.ts';
 import { knobs } from './tuning/knobs.ts';
 
-const EFFORT: Effort = { roundSeconds: 0.03, rounds: 7, budgetSeconds: 4 };
+const EFFORT: Effort = { roundSeconds: 0.03, rounds: 7, least: 3, budgetSeconds: 4 };
 
 export interface TuneOptions {
   /** Only choices whose name contains this. */
@@ -114,7 +114,7 @@ export async function tune(request: DeviceOptions, options: TuneOptions): Promis
     else if (made && before) tuning = knob.copy(before.tuning, tuning);
   }
   const content = (): StoredTuning => ({
-    format: 'histograd-tuning-1',
+    format: 'histograd-tuning-2',
     key,
     date: new Date().toISOString(),
     tuning,
@@ -156,52 +156,59 @@ async function tryKnob(
   request: DeviceOptions,
   compete: Race,
 ): Promise<{ tuning: Tuning; choice: TuningChoice }> {
-  const ways = [tuning, ...knob.alternatives(tuning)];
-  const lanes: (TunedWork & { way: Tuning })[] = [];
-  const candidates: TuningChoice['candidates'] = [];
+  const ways = knob.alternatives(tuning);
+  const pinned = await openPinned(knob, { ...request, tuning });
   try {
-    for (const way of ways) {
-      const value = knob.read(way);
-      const { work, problem } = await openWork(knob, { ...request, tuning: way }, lanes[0]);
-      candidates.push({ value, seconds: null, first: work?.first ?? null, problem });
-      if (work) lanes.push(Object.assign(work, { way }));
-    }
-    const { winner, gain, timings } = await choose(lanes, compete, EFFORT);
-    for (const [i, { way }] of lanes.entries()) {
-      const at = ways.indexOf(way);
-      candidates[at]!.seconds = timings[i]!.gpu ?? timings[i]!.median;
-    }
-    const best = lanes[winner]!.way;
+    const found: { first: number | null; problem?: string }[] = [];
+    const open = ways.map((way, i) => async () => {
+      const opened = await openWork(knob, { ...request, tuning: way }, pinned);
+      const isWork = opened instanceof TunedWork;
+      found[i] = isWork ? { first: opened.first } : { first: null, problem: opened };
+      return isWork ? opened : null;
+    });
+    const { winner, gain, pinned: own, seconds } = await choose(pinned, open, compete, EFFORT);
+    const best = winner === null ? tuning : ways[winner]!;
     const choice = {
       knob: knob.name,
       value: knob.read(best),
       pinned: knob.read(tuning),
       gain,
-      candidates,
+      candidates: [
+        { value: knob.read(tuning), seconds: own, first: pinned.first },
+        ...ways.map((way, i) => ({ value: knob.read(way), seconds: seconds[i]!, ...found[i]! })),
+      ],
     };
     return { tuning: best, choice };
   } finally {
-    for (const lane of lanes) lane.dispose();
+    pinned.dispose();
   }
 }
 
-/** A way to do the work, if it can be done so, and gives the numbers that the pinned way (`like`) gives. */
+async function openPinned(knob: Knob, request: DeviceOptions): Promise<TunedWork> {
+  const work = new TunedWork(await Device.open(request), knob);
+  await work.check().catch((error: unknown) => {
+    work.dispose();
+    throw error;
+  });
+  return work;
+}
+
+/** A way to do the work, or what is wrong with it: it must give the numbers that the pinned way (`like`) gives. */
 async function openWork(
   knob: Knob,
   request: DeviceOptions,
-  like: TunedWork | undefined,
-): Promise<{ work?: TunedWork; problem?: string }> {
-  const work = new TunedWork(await Device.open(request), knob);
+  like: TunedWork,
+): Promise<TunedWork | string> {
+  const work = new TunedWork(await Device.open(request), knob, 'alternative');
   try {
     const problem = await work.check(like);
-    if (!problem) return { work };
+    if (problem === undefined) return work;
     work.dispose();
-    return { problem };
+    return problem;
   } catch (error) {
     work.dispose();
-    // Without the pinned way there is nothing to compare with.
-    if (!like || !(error instanceof HistogradError)) throw error;
-    return { problem: error.message.split('\n')[0]! };
+    if (!(error instanceof HistogradError)) throw error;
+    return error.message.split('\n')[0]!;
   }
 }
 
@@ -210,20 +217,23 @@ const TOLERANCE = 1e-4;
 
 class TunedWork implements Contestant {
   readonly name: string;
+  /** None for the pinned way, with which all others are compared. */
+  readonly field: string | undefined;
   /** Seconds of the first run, with compilation. */
   first = 0;
   values: Float32Array = new Float32Array();
   readonly #device: Device;
   readonly #work: TuneWork;
 
-  constructor(device: Device, knob: Knob) {
+  constructor(device: Device, knob: Knob, field?: string) {
     this.name = knob.name;
+    this.field = field;
     this.#device = device;
     this.#work = knob.prepare(device);
   }
 
   /** Runs it once; says what is wrong with the numbers. */
-  async check(like: TunedWork | undefined): Promise<string | undefined> {
+  async check(like?: TunedWork): Promise<string | undefined> {
     await this.#device.sync();
     const start = performance.now();
     const out = scope(() => keep(this.#work.run()));

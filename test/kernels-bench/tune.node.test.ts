@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Contestant } from '../../kernels-bench/measure.ts';
 import type { Timing } from '../../kernels-bench/run.ts';
 import { type TuneOptions, tune } from '../../kernels-bench/tune.ts';
-import { choose, type Race } from '../../kernels-bench/tuning/choose.ts';
+import { choose, GROUP, type Race } from '../../kernels-bench/tuning/choose.ts';
 import { type Knob, knob } from '../../kernels-bench/tuning/knob.ts';
 import { knobs } from '../../kernels-bench/tuning/knobs.ts';
 import { tuningProblems } from '../../src/gpu/tuning.ts';
@@ -13,9 +13,17 @@ import { affine } from '../../src/ops/unary.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectError } from '../data/expect-error.ts';
 
+function middle(median: number, spread: number): [number, number] {
+  return [median * (1 - spread), median * (1 + spread)];
+}
+
 function timing(median: number, spread = 0.01): Timing {
-  const quartiles: [number, number] = [median * (1 - spread), median * (1 + spread)];
-  return { median, quartiles, rounds: 7, runs: 1, first: 1, gpu: null };
+  return { median, quartiles: middle(median, spread), rounds: 7, runs: 1, first: 1, gpu: null };
+}
+
+/** By the clock of the GPU; what the wall clock says is noise. */
+function gpuTiming(gpu: number, spread = 0.01): Timing {
+  return { ...timing(3, 0.9), gpu, gpuQuartiles: middle(gpu, spread) };
 }
 
 /** Each race gives the next of these lists. */
@@ -27,9 +35,19 @@ function races(...results: Timing[][]): Race {
   };
 }
 
-const nobody: Contestant = { name: 'nobody', run: async () => {}, dispose: () => {} };
-const effort = { roundSeconds: 1, rounds: 7, budgetSeconds: 1 };
-const among = (count: number, race: Race) => choose(Array(count).fill(nobody), race, effort);
+const effort = { roundSeconds: 1, rounds: 7, least: 3, budgetSeconds: 1 };
+/** Counts who is there. */
+let [present, most] = [0, 0];
+
+function among(ways: number, race: Race) {
+  [present, most] = [0, 0];
+  const nobody = { name: 'nobody', run: async () => {} };
+  const open = async (): Promise<Contestant> => {
+    most = Math.max(most, ++present);
+    return { ...nobody, dispose: () => void present-- };
+  };
+  return choose({ ...nobody, dispose: () => {} }, Array(ways).fill(open), race, effort);
+}
 
 describe('a way wins', () => {
   it('when it is ahead by more than the margin twice', async () => {
@@ -37,7 +55,38 @@ describe('a way wins', () => {
       [1, 0.9, 0.5].map((t) => timing(t)),
       [timing(1), timing(0.8)],
     );
-    expect(await among(3, twice)).toMatchObject({ winner: 2, gain: 1.25 });
+    expect(await among(2, twice)).toMatchObject({ winner: 1, gain: 1.25 });
+    expect(present).toBe(0);
+  });
+
+  it('of several groups by its ratio to the pinned one in the same race, with few there at once', async () => {
+    // In the second race the machine is at half its speed.
+    const groups = races(
+      [1, 0.9, 0.8, 2, 2].map((t) => timing(t)),
+      [2, 2.2, 1, 1.8, 4].map((t) => timing(t)),
+      [1, 0.6].map((t) => timing(t)),
+      [timing(1), timing(0.5)],
+    );
+    expect(await among(2 * GROUP + 1, groups)).toEqual({
+      winner: 5,
+      gain: 2,
+      pinned: 1,
+      seconds: [0.9, 0.8, 2, 2, 1.1, 0.5, 0.9, 2, 0.6],
+    });
+    expect([present, most]).toEqual([0, GROUP + 1]);
+  });
+
+  it('by the spread of its GPU times where there are any', async () => {
+    const clear = races([gpuTiming(1), gpuTiming(0.5)], [gpuTiming(1), gpuTiming(0.5)]);
+    expect(await among(1, clear)).toMatchObject({ winner: 0, gain: 2 });
+    const noisy = races([gpuTiming(1), gpuTiming(0.5)], [gpuTiming(1, 0.5), gpuTiming(0.7, 0.5)]);
+    expect(await among(1, noisy)).toMatchObject({ winner: null });
+  });
+
+  it('never when a race breaks off, which leaves nobody behind', async () => {
+    const broken: Race = () => Promise.reject(new Error('stopped'));
+    await expect(among(3, broken)).rejects.toThrow('stopped');
+    expect([present, most]).toEqual([0, 3]);
   });
 
   it.each<[string, Race]>([
@@ -50,7 +99,7 @@ describe('a way wins', () => {
     ],
     ['in no way', races([timing(1), timing(2)])],
   ])('and not when ahead %s', async (_, race) => {
-    expect(await among(2, race)).toMatchObject({ winner: 0, gain: 1 });
+    expect(await among(1, race)).toMatchObject({ winner: null, gain: 1 });
   });
 });
 
