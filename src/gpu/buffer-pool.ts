@@ -145,6 +145,11 @@ export class BufferPool {
     }
   }
 
+  /** Did the body of the `reserve` under way take it? */
+  isReserved(buffer: PooledBuffer): boolean {
+    return this.#reserve?.taken.has(buffer) ?? false;
+  }
+
   /** Destroys what was evicted, once the recording that used it has been submitted. */
   afterSubmit(): void {
     for (const buffer of this.#doomed.splice(0)) {

@@ -24,9 +24,10 @@ import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-err
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
 import { chooseMatrixUnit, MATRIX_FEATURE, type MatrixUnit } from './matrix-unit.ts';
 import { type Pack, ParameterRing } from './parameter-ring.ts';
-import { type Binding, boundBuffer, Pipelines } from './pipelines.ts';
-import { isRecording, Recording, record } from './recording.ts';
+import { type Binding, boundBuffer, boundBytes, Pipelines } from './pipelines.ts';
+import { dryRun, isRecording, Recording, record } from './recording.ts';
 import { Staging } from './staging.ts';
+import { SubmissionLimit, type SubmissionOptions, workOf } from './submission-limit.ts';
 import type { Tuning } from './tuning.ts';
 import type { TuningName } from './tunings.ts';
 
@@ -40,9 +41,11 @@ export interface DispatchRequest {
   overrides?: Readonly<Record<string, number | boolean>>;
   /** Workgroups: a count (folded to two dimensions when large) or `[x, y, z]`. */
   groups: number | readonly [number, number, number];
+  /** Floating-point operations, about, where they take longer than reading what is bound (`submission-limit.ts`). */
+  flops?: number;
 }
 
-export interface DeviceOptions {
+export interface DeviceOptions extends SubmissionOptions {
   adapter?: AdapterRequest;
   /** Ask for WebGPU's default limits instead of all the adapter offers; to test what fits everywhere. */
   defaultLimits?: boolean;
@@ -55,18 +58,20 @@ export interface DeviceOptions {
   bindingBytes?: number;
   /** Instead of the adapter's own matrix unit; null: none. To compare with and without, and to test emulated ones. */
   matrixUnit?: MatrixUnit | null;
-  /** Submits by itself after so many dispatches, so that whoever shows a page on this GPU gets a turn in between. */
-  dispatchesPerSubmission?: number;
 }
 
 /** A dispatch with everything found that it needs. */
 interface Dispatch {
   readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
+  /** By chunk of the parameter ring, where it was in that already. */
+  readonly bindGroups: Map<number, GPUBindGroup>;
+  bind(chunk: number): GPUBindGroup;
   readonly groups: readonly [number, number, number];
   readonly buffers: readonly PooledBuffer[];
   readonly paramBytes: number;
   readonly pack: Pack;
+  /** See `workOf`. */
+  readonly work: number;
 }
 
 /** While kernels are compiled ahead. */
@@ -137,8 +142,7 @@ export class Device {
   #ahead: Ahead | null = null;
   #dispatches = 0;
   #submissions = 0;
-  readonly #dispatchesPerSubmission: number;
-  #unsubmitted = 0;
+  readonly #limit: SubmissionLimit;
 
   static async open(options: DeviceOptions = {}): Promise<Device> {
     const chosen = await chooseAdapter(options.adapter);
@@ -179,7 +183,7 @@ export class Device {
     this.subgroupSize = shuffles ? (subgroupMinSize ?? 0) : 0;
     const ownUnit = chooseMatrixUnit(raw.features, chosen.adapter.info).unit;
     this.matrixUnit = options.matrixUnit === undefined ? ownUnit : options.matrixUnit;
-    this.#dispatchesPerSubmission = options.dispatchesPerSubmission ?? Infinity;
+    this.#limit = new SubmissionLimit(chosen.class, options);
     this.#pool = new BufferPool(
       raw,
       (error) => this.#fail(error),
@@ -187,7 +191,7 @@ export class Device {
     );
     this.#ring = new ParameterRing(raw);
     this.#staging = new Staging(raw);
-    this.#pipelines = new Pipelines(raw, this.#ring.buffer, this.bindingBytes, (error) =>
+    this.#pipelines = new Pipelines(raw, this.#ring, this.bindingBytes, (error) =>
       this.#fail(error),
     );
     raw.addEventListener('uncapturederror', (event) => {
@@ -245,13 +249,22 @@ export class Device {
       for (const { name } of written) this.#ahead.skipped.add(boundBuffer(request.buffers[name]!));
       return;
     }
+    const { buffers } = request;
+    const paramBytes = layout?.bytes ?? 0;
+    const bytes = storage.reduce((sum, { name }) => sum + boundBytes(buffers[name]), 0);
+    const work = workOf(request.flops ?? 0, bytes);
     const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
+    const bind = (chunk: number) =>
+      this.#pipelines.bindGroup(kernel, entry, pipeline, buffers, chunk);
+    const chunk = this.#makeRoom(paramBytes, work);
     const dispatch: Dispatch = {
       pipeline: pipeline.raw,
-      bindGroup: this.#pipelines.bindGroup(kernel, entry, pipeline, request.buffers),
+      bindGroups: new Map([[chunk, bind(chunk)]]),
+      bind,
       groups,
-      buffers: storage.map(({ name }) => boundBuffer(request.buffers[name]!)),
-      paramBytes: layout?.bytes ?? 0,
+      buffers: storage.map(({ name }) => boundBuffer(buffers[name]!)),
+      paramBytes,
+      work,
       pack(view, at) {
         const values = typeof params === 'function' ? params() : params;
         if (layout) packParams(kernel, layout, values, view, at);
@@ -273,7 +286,8 @@ export class Device {
     const again: Dispatch = fixed
       ? { ...dispatch, pack: (_, to, bytes) => bytes.set(fixed, to) }
       : dispatch;
-    record(() => ({ what, fixed, run: () => void this.#dispatch(again) }));
+    const { buffers } = dispatch;
+    record(() => ({ what, fixed, buffers, run: () => void this.#dispatch(again) }));
   }
 
   /** Workgroup counts per dimension are limited: folds a long row of them into a rectangle. */
@@ -287,6 +301,7 @@ export class Device {
   /** Copies `data` into `buffer`. Work recorded earlier still sees the old content. */
   write(buffer: PooledBuffer, data: ArrayBufferView<ArrayBuffer>): void {
     this.#throwIfLost();
+    if (this.#skips(buffer)) return;
     // A queue write runs before the still unsubmitted recording; do not overtake its readers.
     if (buffer.lastRecording === this.#recording) this.flush();
     if (data.byteLength > 0) this.raw.queue.writeBuffer(buffer.raw, 0, data);
@@ -296,6 +311,7 @@ export class Device {
       return {
         what: `a write of ${fixed.length} B`,
         fixed,
+        buffers: [buffer],
         run: () => this.write(buffer, fixed),
       };
     });
@@ -304,12 +320,14 @@ export class Device {
   /** Copies between buffers (4-byte multiples). */
   copy(from: PooledBuffer, to: PooledBuffer, bytes: number): void {
     this.#throwIfLost();
+    if (this.#skips(to, this.#ahead?.skipped.has(from))) return;
     this.#use(from);
     this.#use(to);
     this.#closePass().copyBufferToBuffer(from.raw, 0, to.raw, 0, bytes);
     record(() => ({
       what: `a copy of ${bytes} B`,
       fixed: null,
+      buffers: [from, to],
       run: () => this.copy(from, to, bytes),
     }));
   }
@@ -317,11 +335,13 @@ export class Device {
   /** Sets all of `buffer` to zero. */
   clear(buffer: PooledBuffer): void {
     this.#throwIfLost();
+    if (this.#skips(buffer)) return;
     this.#use(buffer);
     this.#closePass().clearBuffer(buffer.raw);
     record(() => ({
       what: `zeros of ${buffer.asked} B`,
       fixed: null,
+      buffers: [buffer],
       run: () => this.clear(buffer),
     }));
   }
@@ -334,9 +354,9 @@ export class Device {
     const recording = new Recording();
     this.#used = new Set();
     try {
-      const { result, reserved } = this.#pool.reserve(() => recording.during(body));
+      const { result, reserved, held } = this.#pool.reserve(() => recording.during(body));
       for (const buffer of reserved) this.#used.delete(buffer);
-      recording.borrow(this.#used);
+      recording.borrow(this.#used, held);
       return { result, recording, reserved };
     } finally {
       this.#used = null;
@@ -345,28 +365,35 @@ export class Device {
 
   /**
    * Compiles the kernels that `body` will run, aside and several at a time, so that its first run stalls nobody. Nothing of
-   * it is computed: it must leave nothing behind that a kernel would have written.
+   * it is computed: what was there before stays as it is, with counts of steps and draws, and `body` must leave nothing behind
+   * that a kernel would have written.
    *
-   * @throws HistogradError `compile-ahead` when it does; what `body` throws
+   * @throws HistogradError `compile-ahead` when it does, and from what in it reads a result; what `body` throws
    */
   async compileAhead(body: () => void): Promise<void> {
     this.#throwIfLost();
     const ahead: Ahead = { compiling: [], skipped: new Set() };
     this.#ahead = ahead;
     try {
-      const { reserved, held } = this.#pool.reserve(body);
+      const { reserved, held } = this.#pool.reserve(() => dryRun(body));
       for (const buffer of reserved) this.#pool.release(buffer);
       if (held.some((buffer) => ahead.skipped.has(buffer))) {
-        throw new HistogradError(
-          'compile-ahead',
-          'What was run to compile its kernels keeps a result, which was never computed.',
-          'Dispose of all it makes, or do without compileAhead.',
-        );
+        throw neverComputed('keeps');
       }
     } finally {
       this.#ahead = null;
     }
     await Promise.all(ahead.compiling);
+  }
+
+  /** Whether something is not to be written to a buffer: amid `compileAhead`, if it is not known or the buffer was there before. */
+  #skips(buffer: PooledBuffer, unknown = false): boolean {
+    if (!this.#ahead) return false;
+    const { skipped } = this.#ahead;
+    const skips = unknown || !this.#pool.isReserved(buffer);
+    if (skips) skipped.add(buffer);
+    else skipped.delete(buffer);
+    return skips;
   }
 
   /** Submits what is recorded; does not wait. */
@@ -375,7 +402,7 @@ export class Device {
     const encoder = this.#closePass();
     this.#encoder = null;
     this.#recording++;
-    this.#unsubmitted = 0;
+    this.#limit.reset();
     if (this.#lost) return;
     this.#ring.upload();
     this.raw.queue.submit([encoder.finish()]);
@@ -394,6 +421,7 @@ export class Device {
   /** The first `bytes` of `buffer`, after all recorded work. */
   async read(buffer: PooledBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#throwIfLost();
+    if (this.#ahead?.skipped.has(buffer)) throw neverComputed('reads');
     this.#waiting++;
     const staging = this.#staging.take(bytes);
     this.#use(buffer);
@@ -504,10 +532,21 @@ export class Device {
     this.#used?.add(buffer);
   }
 
+  /** Submits first where there is no more room. Returns the chunk of the ring that the parameters of the next dispatch go to. */
+  #makeRoom(paramBytes: number, work: number): number {
+    if (!this.#limit.fits(work) || !this.#ring.fits(paramBytes)) this.flush();
+    return this.#ring.chunkFor(paramBytes);
+  }
+
   /** Returns where in the ring the parameters went. */
-  #dispatch({ pipeline, bindGroup, groups, buffers, paramBytes, pack }: Dispatch): number {
-    const full = this.#unsubmitted >= this.#dispatchesPerSubmission;
-    if (full || !this.#ring.fits(paramBytes)) this.flush();
+  #dispatch(dispatch: Dispatch): number {
+    const { pipeline, bindGroups, groups, buffers, paramBytes, pack, work } = dispatch;
+    const chunk = this.#makeRoom(paramBytes, work);
+    let bindGroup = bindGroups.get(chunk);
+    if (!bindGroup) {
+      bindGroup = dispatch.bind(chunk);
+      bindGroups.set(chunk, bindGroup);
+    }
     const at = this.#ring.add(paramBytes, pack);
     for (const buffer of buffers) this.#use(buffer);
     const pass = this.#openPass();
@@ -518,7 +557,15 @@ export class Device {
     else pass.setBindGroup(0, bindGroup);
     pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
     this.#dispatches++;
-    this.#unsubmitted++;
+    this.#limit.add(work);
     return at;
   }
+}
+
+function neverComputed(does: 'keeps' | 'reads'): HistogradError {
+  return new HistogradError(
+    'compile-ahead',
+    `What was run to compile its kernels ${does} a result, which was never computed.`,
+    'Dispose of all it makes, or do without compileAhead.',
+  );
 }

@@ -3,6 +3,7 @@ import { HistogradError } from '../errors.ts';
 import type { BufferRange, PooledBuffer } from './buffer-pool.ts';
 import { invalidKernel, tensorTooLarge } from './gpu-errors.ts';
 import { entryPoint, type Kernel, reflect } from './kernel.ts';
+import type { ParameterRing } from './parameter-ring.ts';
 
 interface Pipeline {
   readonly raw: GPUComputePipeline;
@@ -19,6 +20,12 @@ export function boundBuffer(binding: Binding): PooledBuffer {
   return 'buffer' in binding ? binding.buffer : binding;
 }
 
+/** Bytes that a dispatch sees of it. */
+export function boundBytes(binding: Binding | undefined): number {
+  if (!binding) return 0;
+  return 'buffer' in binding ? binding.bytes : binding.asked;
+}
+
 interface BindGroup {
   readonly raw: GPUBindGroup;
   readonly buffers: readonly number[];
@@ -32,8 +39,8 @@ const MOST_BIND_GROUPS = 4096;
 
 export class Pipelines {
   readonly #gpu: GPUDevice;
-  /** The uniform buffer that holds `params`, bound by dynamic offset. */
-  readonly #ring: GPUBuffer;
+  /** Holds `params`, bound by dynamic offset. */
+  readonly #ring: ParameterRing;
   /** Bytes that one binding may span. */
   readonly #bindingBytes: number;
   readonly #onError: (error: HistogradError) => void;
@@ -46,7 +53,7 @@ export class Pipelines {
 
   constructor(
     gpu: GPUDevice,
-    ring: GPUBuffer,
+    ring: ParameterRing,
     bindingBytes: number,
     onError: (error: HistogradError) => void,
   ) {
@@ -141,15 +148,20 @@ export class Pipelines {
     return { layout, descriptor };
   }
 
-  /** The bind group of these buffers, by the names of the WGSL variables; made once. */
+  /**
+   * The bind group of these buffers, by the names of the WGSL variables; made once.
+   *
+   * @param chunk of the ring that holds the parameters
+   */
   bindGroup(
     kernel: Kernel,
     entry: string,
     pipeline: Pipeline,
     buffers: Readonly<Record<string, Binding>>,
+    chunk: number,
   ): GPUBindGroup {
     const { storage, params } = entryPoint(kernel, entry);
-    let key = `${pipeline.id}`;
+    let key = chunk === 0 ? `${pipeline.id}` : `${pipeline.id}/${chunk}`;
     for (const { name } of storage) {
       const buffer = buffers[name];
       if (!buffer) {
@@ -163,7 +175,7 @@ export class Pipelines {
         'buffer' in buffer
           ? `,${buffer.buffer.id}@${buffer.offset}+${buffer.bytes}`
           : `,${buffer.id}`;
-      const bytes = 'buffer' in buffer ? buffer.bytes : buffer.asked;
+      const bytes = boundBytes(buffer);
       if (bytes > this.#bindingBytes) {
         const purpose = `Kernel ${kernel.name}/${entry}, ${name}`;
         throw tensorTooLarge(purpose, bytes, this.#bindingBytes, 'binds at once');
@@ -186,7 +198,12 @@ export class Pipelines {
       entries: [
         ...storage.map(({ name, binding }) => ({ binding, resource: resource(buffers[name]!) })),
         ...(params
-          ? [{ binding: params.binding, resource: { buffer: this.#ring, size: params.bytes } }]
+          ? [
+              {
+                binding: params.binding,
+                resource: { buffer: this.#ring.buffer(chunk), size: params.bytes },
+              },
+            ]
           : []),
       ],
     });

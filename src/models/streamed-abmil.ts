@@ -51,7 +51,7 @@ export async function streamedBackward(
   targets: Tensor,
   options: StreamedOptions = {},
 ): Promise<number> {
-  const { share = 1, scaler = null } = options;
+  const { scaler = null } = options;
   const { generator } = model;
   const start = generator.offset;
   const { pooled, logSumExp, sizes } = await pool(model, pieces, targets.device, scaler !== null);
@@ -59,12 +59,7 @@ export async function streamedBackward(
 
   const z = Parameter.of(keep(Tensor.from(targets.device, pooled, [1, pooled.length])));
   try {
-    const value = scope(() => {
-      const whole = autocast(() => mse(model.head.forward(z), targets), scaler !== null);
-      const loss = share === 1 ? whole : affine(whole, share);
-      backward(scaler?.scale(loss) ?? loss);
-      return loss;
-    });
+    const value = scope(() => lossOf(model, z, targets, options));
     const loss = await value.item().finally(() => value.dispose());
     generator.seek(start); // the same dropout again
     let index = 0;
@@ -79,6 +74,43 @@ export async function streamedBackward(
   } finally {
     z.dispose();
   }
+}
+
+/**
+ * What `streamedBackward` runs for pieces of these numbers of rows, without waiting for anything: for `Device.compileAhead`, amid
+ * which nothing is computed.
+ */
+export function streamedDryRun(
+  model: DirectAbmil,
+  rows: readonly number[],
+  targets: Tensor,
+  options: StreamedOptions = {},
+): void {
+  const width = model.embed.weight.shape[1]!;
+  const { scaler = null } = options;
+  for (const n of rows) {
+    scope(() => {
+      const piece = new Float32Array(n * width);
+      const pooled = pooledPiece(model, piece, targets.device, scaler !== null).z;
+      const z = Parameter.of(pooled.view());
+      lossOf(model, z, targets, options);
+      differentiate(model, piece, z, 0, options);
+      z.dispose();
+    });
+  }
+}
+
+/** The loss, times `share`; its gradient is left to z and the parameters of the head. */
+function lossOf(
+  model: DirectAbmil,
+  z: Parameter,
+  targets: Tensor,
+  { share = 1, scaler = null }: StreamedOptions,
+): Tensor {
+  const whole = autocast(() => mse(model.head.forward(z), targets), scaler !== null);
+  const loss = share === 1 ? whole : affine(whole, share);
+  backward(scaler?.scale(loss) ?? loss);
+  return loss;
 }
 
 /** Expression and attention of one slide, as `model.predict` of the whole slide. */
@@ -120,14 +152,7 @@ async function pool(
   let logSumExp = -Infinity;
   let pooled: number[] = [];
   for await (const piece of pieces()) {
-    const part = scope(() =>
-      noGrad(() => {
-        const { h, a, segments } = scoresOf(model, piece, device, mixed);
-        const z = segmentWeightedSum(h, segmentSoftmax(a, segments), segments);
-        segments.dispose();
-        return { a, z };
-      }),
-    );
+    const part = scope(() => pooledPiece(model, piece, device, mixed));
     const [a, z] = await Promise.all([part.a.floats(), part.z.floats()]).finally(() => {
       part.a.dispose();
       part.z.dispose();
@@ -144,6 +169,16 @@ async function pool(
   }
   if (sizes.length === 0) throw notRows('at least one piece', 'none');
   return { pooled: Float32Array.from(pooled), logSumExp, scores, sizes };
+}
+
+/** The scores of a piece, and what it alone would be pooled to. */
+function pooledPiece(model: DirectAbmil, piece: Float32Array, device: Device, mixed: boolean) {
+  return noGrad(() => {
+    const { h, a, segments } = scoresOf(model, piece, device, mixed);
+    const z = segmentWeightedSum(h, segmentSoftmax(a, segments), segments);
+    segments.dispose();
+    return { a, z };
+  });
 }
 
 /**

@@ -185,6 +185,7 @@ export function multiply(
     },
     overrides: { ...overrides, BIAS: bias ? 1 : 0 },
     groups: [x, Math.ceil(rows / tile[1]), groups * folds],
+    flops: 2 * groups * rows * pixels * 4 * source.quads * order.taps[0] * order.taps[1],
   });
   packed.dispose();
 }
@@ -242,6 +243,7 @@ export function correlate(
     },
     overrides,
     groups: [...tiles, groups * count],
+    flops: 2 * outputs * columns * lines * outSize[1],
   });
   return parts;
 }

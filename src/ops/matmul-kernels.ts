@@ -251,6 +251,7 @@ export function multiplyInto(
         ...((matrix || kernel !== 'rows') && byVectors),
       },
       groups: [groups[0], groups[1], batches * splits],
+      flops: 2 * batches * rows * columns * region.k.count,
     });
     if (!into) return;
     const sum = threadPlan(device, batches * rows * columns);

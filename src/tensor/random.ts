@@ -46,9 +46,14 @@ export class Generator {
 
   next(): Draw {
     const draw = { seed: this.seed, offset: 0 };
-    everyStep(() => {
-      draw.offset = this.#offset++;
-    });
+    everyStep(
+      () => {
+        draw.offset = this.#offset++;
+      },
+      () => {
+        this.#offset--;
+      },
+    );
     return draw;
   }
 }

@@ -75,7 +75,14 @@ export class LossMonitor {
   }
 }
 
-function tensorsOf({ lossTensor, clip, scaling }: PendingStep): Tensor[] {
+type Results = Pick<PendingStep, 'lossTensor' | 'clip' | 'scaling'>;
+
+/** All in one tensor, as they are read back. */
+export function packed(steps: readonly Results[]): Tensor {
+  return scope(() => noGrad(() => concat(steps.flatMap(tensorsOf), 0)));
+}
+
+function tensorsOf({ lossTensor, clip, scaling }: Results): Tensor[] {
   return [lossTensor, clip, ...(scaling ? [scaling] : [])];
 }
 
@@ -84,10 +91,10 @@ function free(pending: PendingStep): void {
 }
 
 async function read(steps: PendingStep[]): Promise<StepResult[]> {
-  const packed = scope(() => noGrad(() => concat(steps.flatMap(tensorsOf), 0)));
+  const results = packed(steps);
   for (const pending of steps) free(pending);
   try {
-    const values = await packed.floats();
+    const values = await results.floats();
     let at = 0;
     return steps.map(({ lossTensor: _, clip: __, scaling, ...record }) => {
       const [loss, gradNorm, , finite] = values.subarray(at, at + 4);
@@ -99,6 +106,6 @@ async function read(steps: PendingStep[]): Promise<StepResult[]> {
       };
     });
   } finally {
-    packed.dispose();
+    results.dispose();
   }
 }

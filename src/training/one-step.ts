@@ -7,24 +7,35 @@ import { backward } from '../autograd/tape.ts';
 import type { PackedBags } from '../data/packed-bags.ts';
 import { everyStep } from '../gpu/recording.ts';
 import { DirectAbmil } from '../models/direct-abmil.ts';
-import { streamedBackward } from '../models/streamed-abmil.ts';
+import { streamedBackward, streamedDryRun } from '../models/streamed-abmil.ts';
 import { clipGradNorm } from '../optim/grad-norm.ts';
 import { CapturedStep } from '../tensor/captured-step.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { Segments } from '../tensor/segments.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { PatchSample } from './bag-source.ts';
-import { requireHalfRange } from './bag-source.ts';
+import { requireHalfRange, rowOf } from './bag-source.ts';
 import { takeRows, uploadBatch } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
-import { patchesOf, type StreamedBatch, scaled, slidePieces, stepLimit } from './streaming.ts';
+import { packed } from './loss-monitor.ts';
+import {
+  patchesOf,
+  pieceRows,
+  type StreamedBatch,
+  scaled,
+  slidePieces,
+  stepLimit,
+} from './streaming.ts';
 import type { TrainTask } from './task.ts';
 
 /**
- * Memory that recorded steps may keep from others. Steps that need more are not held up by their dispatches: on a CPU
- * rasteriser, those on some ten megabytes already last a hundred times as long as their dispatches take to encode.
+ * Memory that recorded steps may keep from others. Steps that need more are not held up by their dispatches. On a CPU
+ * rasteriser, those on some ten megabytes already last a hundred times as long as their dispatches take to encode. A fast
+ * GPU goes over 1 GiB a few times in 1 to 2 ms, in which some 60 dispatches (as Direct-ABMIL has) are encoded also
+ * without a recording. WebGPU does not tell how much memory there is; a GPU with 4 GiB has the other 3 for the model,
+ * for validation and for steps of other sizes.
  */
-const MOST_CAPTURED_BYTES = { gpu: 256 * 2 ** 20, cpu: 64 * 2 ** 20 } as const;
+const MOST_CAPTURED_BYTES = { gpu: 2 ** 30, cpu: 64 * 2 ** 20 } as const;
 
 type Inputs = { features: Tensor; targets: Tensor };
 
@@ -41,8 +52,8 @@ export class OneStep {
   readonly #targets: Float32Array;
   readonly #factor: () => number;
   readonly #captured: CapturedStep<Inputs, Outputs>;
-  /** The kernels are still to be compiled. */
-  #aheadDue: boolean;
+  /** Kinds of steps whose kernels are still to be compiled. */
+  readonly #aheadDue: Set<'whole' | 'streamed'>;
   #warned = false;
   /** Where the bags of the batch begin. */
   #offsets: Uint32Array = new Uint32Array();
@@ -53,7 +64,8 @@ export class OneStep {
     this.#state = state;
     this.#targets = targets;
     this.#factor = factor;
-    this.#aheadDue = task.compileAhead ?? task.device.adapter.class === 'gpu';
+    const ahead = task.compileAhead ?? task.device.adapter.class === 'gpu';
+    this.#aheadDue = new Set(ahead ? ['whole', 'streamed'] : []);
     this.#captured = new CapturedStep(task.device, (inputs) => this.#body(inputs), {
       mostBytes: MOST_CAPTURED_BYTES[task.device.class],
       onRefused: (error) =>
@@ -63,27 +75,26 @@ export class OneStep {
     });
   }
 
-  /** Compiles the kernels of both passes over this batch aside, so that the first step stalls nobody. */
-  async #compileAhead(batch: PackedBags): Promise<void> {
-    const { model, generator } = this.#state;
-    const { offset } = generator;
-    model.train();
-    this.#offsets = batch.offsets;
-    const copy = { ...batch, features: batch.features.slice() }; // they are scaled in place
-    await this.#task.device.compileAhead(() => {
-      scope(() => void this.#backward(this.#upload(copy)));
-      for (const parameter of model.namedParameters().values()) parameter.grad = null;
-    });
-    generator.seek(offset);
+  /** Compiles the kernels of a step aside, and those that its results are read with, so that the first one stalls nobody. */
+  async #compileAhead(kind: 'whole' | 'streamed', step: () => Outputs): Promise<void> {
+    if (!this.#aheadDue.delete(kind)) return;
+    await this.#task.device.compileAhead(() =>
+      scope(() => {
+        const { loss: lossTensor, ...others } = step();
+        packed([{ lossTensor, ...others }]).dispose();
+      }),
+    );
   }
 
   /** Records the step; nothing here waits for the GPU, but that the first one waits for its kernels. */
   async run(batch: PackedBags): Promise<Outputs> {
     const { device, capture = true } = this.#task;
-    if (this.#aheadDue) await this.#compileAhead(batch);
-    this.#aheadDue = false;
     this.#state.model.train();
     this.#offsets = batch.offsets;
+    await this.#compileAhead('whole', () => {
+      const copy = { ...batch, features: batch.features.slice() }; // they are scaled in place
+      return this.#body(this.#upload(copy));
+    });
     const outputs = scope(() => {
       const inputs = this.#upload(batch);
       // The offsets are data of the step: other offsets are another step.
@@ -108,19 +119,29 @@ export class OneStep {
       throw new Error('only Direct-ABMIL takes slides in pieces');
     model.train();
     this.#warnOfSize(indices, sample);
+    const share = 1 / indices.length;
+    await this.#compileAhead('streamed', () => {
+      const patches = indices.map((slide) => patchesOf(source, [slide], sample));
+      const rows = pieceRows(patches, stepLimit(this.#task));
+      streamedDryRun(model, rows, Tensor.zeros(device, [1, genes.length]), { share, scaler });
+      return { loss: Tensor.from(device, [0]), ...this.#update() };
+    });
     let total = 0;
     try {
       for (const slide of indices) {
         const row = takeRows(this.#targets, [slide], genes.length);
         const targets = keep(Tensor.from(device, row, [1, genes.length]));
         const raw = slidePieces(source, slide, stepLimit(this.#task), sample);
-        const name = `a piece of slide ${source.slides[slide]!.id}`;
-        const pieces = scaled(raw, scales.features, (piece) => {
+        const used = patchesOf(source, [slide], sample);
+        const pieces = scaled(raw, scales.features, (piece, before) => {
           if (signal?.aborted) throw new Abandoned();
-          if (scaler) requireHalfRange(piece, source.width, name);
+          if (!scaler) return;
+          requireHalfRange(piece, source.width, (row) =>
+            rowOf(source.slides[slide]!, before / source.width + row, used),
+          );
         });
         total += await streamedBackward(model, pieces, targets, {
-          share: 1 / indices.length,
+          share,
           scaler,
           onPiece: () => this.#notePeak(),
         }).finally(() => targets.dispose());
@@ -171,7 +192,13 @@ export class OneStep {
     try {
       const loss = autocast(() => model.loss({ features, segments }, targets), scaler !== null);
       backward(scaler?.scale(loss) ?? loss);
-      everyStep(() => this.#notePeak());
+      const { peakBytes } = this.#state.progress;
+      everyStep(
+        () => this.#notePeak(),
+        () => {
+          this.#state.progress.peakBytes = peakBytes;
+        },
+      );
       return loss.view([1]);
     } finally {
       segments.dispose(); // not a tensor: no scope knows of it

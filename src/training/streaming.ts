@@ -73,19 +73,29 @@ export async function* stepBatches(
   }
 }
 
-/** Pieces scaled for a model, in place; `watch` sees each before it is used. */
+/** Pieces scaled for a model, in place; `watch` sees each before it is used, and how many numbers came before it. */
 export function scaled(
   pieces: FeaturePieces,
   scale: Scale | null,
-  watch?: (piece: Float32Array) => void,
+  watch?: (piece: Float32Array, before: number) => void,
 ): FeaturePieces {
   return async function* () {
+    let before = 0;
     for await (const piece of pieces()) {
       if (scale) applyScale(piece, scale);
-      watch?.(piece);
+      watch?.(piece, before);
+      before += piece.length;
       yield piece;
     }
   };
+}
+
+/** The sizes in rows that pieces of slides of so many patches come in; one that comes in every step more than once, at least twice. */
+export function pieceRows(patches: readonly number[], limit: number): number[] {
+  const rows = Math.min(PIECE, limit);
+  const sizes = patches.flatMap((n) => [Math.min(rows, n), n % rows || rows]);
+  const distinct = [...new Set(sizes)];
+  return distinct.length > 1 ? distinct : sizes.slice(0, 2);
 }
 
 /** The pieces of a slide of a source. */

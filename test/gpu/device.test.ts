@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { Device } from '../../src/gpu/device.ts';
 import { defineKernel } from '../../src/gpu/kernel.ts';
+import { ParameterRing } from '../../src/gpu/parameter-ring.ts';
 import { segmentSum } from '../../src/ops/segment.ts';
 import { affine, relu, square } from '../../src/ops/unary.ts';
+import { CapturedStep } from '../../src/tensor/captured-step.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Segments } from '../../src/tensor/segments.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
@@ -20,6 +22,16 @@ override BIAS: f32 = 0.0;
   if (id.x < params.count) { out[id.x] = x[id.x] * params.factor + BIAS; }
 }`;
 const kernel = defineKernel('scale', CODE);
+
+/** Shows whether all were done, in their order. */
+const chain = defineKernel(
+  'chain',
+  `
+struct Params { value: u32 }
+@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+@group(0) @binding(1) var<uniform> params: Params;
+@compute @workgroup_size(1) fn next() { out[0] = out[0] * 31u + params.value; }`,
+);
 
 async function setUp(values: readonly number[]) {
   const device = await testDevice();
@@ -60,37 +72,73 @@ describe('run', () => {
     done();
   });
 
-  it('submits by itself where a submission may hold few dispatches', async () => {
-    const device = await Device.open({ dispatchesPerSubmission: 2 });
-    const x = Tensor.from(device, [3]);
-    const outs = Array.from({ length: 5 }, () => Tensor.empty(device, [1]));
-    for (const [i, out] of outs.entries()) {
-      const buffers = { x: x.buffer, out: out.buffer };
-      device.run(kernel, 'scale', {
-        buffers,
-        params: { count: 1, factor: i },
-        groups: 1,
+  // More than one chunk of the parameter ring holds; then less, but more than a submission may.
+  it.each([
+    [4_200, {}, 1],
+    [1_500, { dispatchesPerSubmission: 400 }, 4],
+    [1_500, { workPerSubmission: 1_000 }, 38], // at 25 operations each
+    [3, { workPerSubmission: 10 }, 3], // each is more than that
+  ])(
+    'does a step of %i dispatches, with %o, in %i submissions',
+    async (count, options, submissions) => {
+      const device = await Device.open(options);
+      let first = 0;
+      const step = new CapturedStep(device, () => {
+        first++;
+        const out = Tensor.zeros(device, [1]);
+        for (let i = 0; i < count; i++) {
+          const buffers = { out: out.buffer };
+          // Every other one as a function, which a replay evaluates anew.
+          const params = i % 2 ? { value: i } : () => ({ value: i });
+          device.run(chain, 'next', { buffers, params, groups: 1, flops: 25 });
+        }
+        return { out };
       });
+      let expected = 0;
+      for (let i = 0; i < count; i++) expected = (Math.imul(expected, 31) + i) >>> 0;
+      for (let i = 0; i < 5; i++) {
+        const before = device.counts;
+        const { out } = step.run({});
+        device.flush();
+        const after = device.counts;
+        expect(after.dispatches - before.dispatches).toBe(count);
+        expect(after.submissions - before.submissions).toBe(submissions);
+        expect(new Uint32Array((await out.data()).buffer)[0]).toBe(expected);
+        out.dispose();
+      }
+      expect(first).toBe(3); // the others were replays
+      device.close();
+    },
+  );
+
+  it('a replay that begins amid a recording finds its parameters', async () => {
+    const device = await Device.open();
+    const x = Tensor.from(device, [1]);
+    const step = new CapturedStep(device, () => ({ y: affine(x, 2, 1) }));
+    for (let i = 0; i < 3; i++) step.run({}).y.dispose();
+    const out = Tensor.zeros(device, [1]);
+    const buffers = { out: out.buffer };
+    const results = [];
+    for (let i = 0; i < 4_200; i++) {
+      device.run(chain, 'next', { buffers, params: { value: 1 }, groups: 1 });
+      if (i % 1_399 === 0) results.push(step.run({}).y);
     }
-    expect(device.counts).toMatchObject({ dispatches: 5, submissions: 2 });
-    expect(await outs[4]!.item()).toBe(12);
-    expect(device.counts.submissions).toBe(3);
+    for (const y of results) expect(await y.item()).toBe(3);
+    expect(device.counts.submissions).toBe(results.length); // the first holds all
     device.close();
   });
 
-  it('keeps parameters apart over more dispatches than the ring holds', async () => {
-    const { device, x, params, done } = await setUp([1]);
-    const before = device.counts;
-    const outs = Array.from({ length: 1500 }, (_, i) => {
-      const out = Tensor.empty(device, [1]);
-      const buffers = { x: x.buffer, out: out.buffer };
-      device.run(kernel, 'scale', { buffers, params: { ...params, factor: i }, groups: 1 });
-      return out;
-    });
-    for (const i of [0, 1023, 1024, 1499]) expect(await outs[i]!.item()).toBe(i);
-    expect(device.counts.dispatches - before.dispatches).toBe(1500);
-    for (const out of outs) out.dispose();
-    done();
+  it('parameters of a loop that never submits take bounded memory', async () => {
+    const { raw } = await testDevice();
+    const ring = new ParameterRing(raw);
+    const bytes = 2 ** 20;
+    const chunks = [];
+    for (; ring.fits(bytes); ring.add(bytes, () => {})) chunks.push(ring.chunkFor(bytes));
+    expect(chunks).toHaveLength(64);
+    expect(chunks.at(-1)).toBe(63);
+    ring.upload();
+    expect(ring.chunkFor(bytes)).toBe(0);
+    for (const chunk of new Set(chunks)) ring.buffer(chunk).destroy();
   });
 
   it('folds more than 65,535 workgroups, and refuses explicit grids that large', async () => {
@@ -171,7 +219,7 @@ describe('errors', () => {
 
   it('of a tensor beyond the limits name both sizes and what to do', async () => {
     const device = await testDevice();
-    const size = device.limits.maxBufferSize / 4 + 1;
+    const size = Math.floor(device.limits.maxBufferSize / 4) + 1;
     await expectError(
       () => Tensor.empty(device, [size]),
       'tensor-too-large',

@@ -340,6 +340,23 @@ describe('what would freeze is refused', () => {
     for (const each of [scaled, loaded, grown, other, x]) each.dispose();
   });
 
+  it('tensors that are not inputs and take turns, or change places', async () => {
+    const device = await testDevice();
+    const [a, b] = [Tensor.from(device, [1]), Tensor.from(device, [2])];
+    let calls = 0;
+    const turns = new CapturedStep(device, () => ({ y: relu(++calls % 2 ? a : b) }));
+    const places = new CapturedStep(device, () => {
+      const [x, y] = ++calls % 2 ? [a, b] : [b, a];
+      device.copy(x.buffer, y.buffer, 4);
+      return { y: relu(y) };
+    });
+    for (const step of [turns, places]) {
+      for (let i = 0; i < 2; i++) step.run({}).y.dispose();
+      await expectError(() => step.run({}), 'capture', /(unary|a copy of 4 B).* had other tensors/);
+    }
+    for (const each of [turns, places, a, b]) each.dispose();
+  });
+
   it('a factor given as a number', async () => {
     const device = await testDevice();
     const model = new Linear({ device, generator: new Generator(1) }, 2, 1);
