@@ -13,6 +13,8 @@ export interface Cost {
 export interface Work {
   /** Known after the first run at the latest. */
   readonly cost: Cost;
+  /** Runs after the first that do more than all later ones, and one such; 1 without it. */
+  readonly warmUps?: number;
   /** Records the work once; the caller opens a scope around it and waits. */
   run(): void;
   dispose(): void;
@@ -28,6 +30,8 @@ export interface Bench {
   /** The only class of adapter where it says something. */
   readonly on?: AdapterClass;
   prepare(device: Device): Work;
+  /** Other ways to do the same, timed in turns with it, but for `--quick`; each a result of its own. */
+  readonly others?: readonly Bench[];
 }
 
 export const FLOAT = 4;

@@ -38,9 +38,9 @@ function costOf(ops: readonly TracedOp[], passes: (op: TracedOp) => number): Cos
   for (const op of ops) {
     const product = productFlops(op);
     if (product === null) continue;
-    const moved = op.inputs.reduce((total, { size }) => total + size, op.output.size);
+    const moved = op.inputs.reduce((total, { bytes }) => total + bytes, op.output.bytes);
     flops += passes(op) * product;
-    bytes += passes(op) * FLOAT * moved;
+    bytes += passes(op) * moved;
   }
   return { flops, bytes };
 }

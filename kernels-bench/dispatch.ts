@@ -3,6 +3,7 @@
  * count, waiting for the GPU does not.
  */
 import { quantile } from 'simple-statistics';
+import { z } from 'zod';
 import { backward } from '../src/autograd/tape.ts';
 import { Device, type DeviceOptions } from '../src/gpu/device.ts';
 import { type Init, Linear } from '../src/nn/layers.ts';
@@ -16,22 +17,35 @@ import { Generator } from '../src/tensor/random.ts';
 import { scope } from '../src/tensor/scope.ts';
 import type { Tensor } from '../src/tensor/tensor.ts';
 import { random } from './benches/tensors.ts';
+import { benchEnvironment } from './environment.ts';
+import { parseResult } from './run.ts';
 
 /** Microseconds per dispatch, from the first call of a step to the return of its submission. */
-interface Cost {
+const cost = z.object({
   /** Of all rounds: what it costs when nothing else has the core. */
-  readonly least: number;
-  readonly median: number;
+  least: z.number(),
+  median: z.number(),
+  quartiles: z.tuple([z.number(), z.number()]),
+});
+
+const dispatchRun = z.object({
+  environment: z.record(z.string(), z.string()),
+  /** Of one step. */
+  dispatches: z.number(),
+  submissions: z.number(),
+  rounds: z.number(),
+  eager: cost,
+  captured: cost,
+});
+
+export type DispatchRun = z.infer<typeof dispatchRun>;
+
+export function parseDispatchRun(text: string, file: string): DispatchRun {
+  return parseResult(dispatchRun, text, file);
 }
 
-export interface DispatchCost {
-  readonly adapter: string;
-  /** Of one step. */
-  readonly dispatches: number;
-  readonly submissions: number;
-  readonly eager: Cost;
-  readonly captured: Cost;
-}
+/** Aimed at on lavapipe, per dispatch of a replayed step. */
+export const GOAL_MICROSECONDS = 8;
 
 const LAYERS = 16;
 const WIDTH = 8;
@@ -51,8 +65,9 @@ class Perceptron extends Module {
   }
 }
 
-export async function measureDispatches(request: DeviceOptions): Promise<DispatchCost> {
+export async function measureDispatches(request: DeviceOptions): Promise<DispatchRun> {
   const device = await Device.open(request);
+  const environment = await benchEnvironment(device);
   const model = new Perceptron({ device, generator: new Generator(1) });
   const optimizer = new AdamW(model.namedParameters(), { lr: 1e-3 });
   const inputs = { x: random(device, [4, WIDTH], 2), targets: random(device, [4, WIDTH], 3) };
@@ -86,23 +101,28 @@ export async function measureDispatches(request: DeviceOptions): Promise<Dispatc
       times[capture ? 'captured' : 'eager'].push((1000 * (performance.now() - start)) / dispatches);
     }
   }
-  const { name: adapter } = device.adapter;
   device.close();
-  const cost = (all: number[]) => ({ least: Math.min(...all), median: quantile(all, 0.5) });
   return {
-    ...{ adapter, dispatches, submissions },
-    eager: cost(times.eager),
-    captured: cost(times.captured),
+    ...{ environment, dispatches, submissions, rounds: ROUNDS },
+    eager: costOf(times.eager),
+    captured: costOf(times.captured),
   };
 }
 
-export function dispatchLines({
-  adapter,
-  dispatches,
-  submissions,
-  ...costs
-}: DispatchCost): string {
-  const line = (what: keyof typeof costs) =>
-    `${what}: ${costs[what].least.toFixed(1)} µs per dispatch (least), ${costs[what].median.toFixed(1)} µs (median)`;
-  return `${adapter}: a step of ${dispatches} dispatches and ${submissions} submission${submissions === 1 ? '' : 's'}, encoded and submitted\n${line('eager')}\n${line('captured')}`;
+function costOf(times: number[]): DispatchRun['eager'] {
+  return {
+    least: Math.min(...times),
+    median: quantile(times, 0.5),
+    quartiles: [quantile(times, 0.25), quantile(times, 0.75)],
+  };
+}
+
+export function dispatchLines({ environment, ...run }: DispatchRun): string {
+  const { dispatches, submissions } = run;
+  const line = (what: 'eager' | 'captured') => {
+    const { least, median, quartiles } = run[what];
+    const middle = quartiles.map((each) => each.toFixed(1)).join(' … ');
+    return `${what}: ${least.toFixed(1)} µs per dispatch (least), ${median.toFixed(1)} µs (median), ${middle} (middle half)`;
+  };
+  return `${environment.adapter}: a step of ${dispatches} dispatches and ${submissions} submission${submissions === 1 ? '' : 's'}, encoded and submitted\n${line('eager')}\n${line('captured')}`;
 }

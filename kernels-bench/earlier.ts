@@ -37,15 +37,7 @@ export async function openEarlier(root: string, what: string): Promise<Earlier> 
 /** HEAD, and whether the working tree differs from it; '' outside a repository. */
 export function currentCommit(root: string): string {
   try {
-    const changed = git(
-      root,
-      'status',
-      '--porcelain',
-      '--',
-      'src',
-      'shaders',
-      'kernels-bench/*.ts',
-    );
+    const changed = git(root, 'status', '--porcelain', '--', ...MEASURED);
     return git(root, 'rev-parse', 'HEAD') + (changed ? CHANGED : '');
   } catch {
     return '';
@@ -53,6 +45,14 @@ export function currentCommit(root: string): string {
 }
 
 const CHANGED = ' with changes';
+
+/** What times depend on: the engine, the benches, the peers, and how they are built; not what a run writes. */
+const MEASURED = [
+  ...['src', 'shaders', 'vite*.ts', 'package.json', 'package-lock.json', 'kernels-bench'],
+  ...['results', 'report.html', 'patches.svg', '**/*.md'].map(
+    (name) => `:(exclude,glob)kernels-bench/${name}`,
+  ),
+];
 
 function commitOf(root: string, what: string): string {
   let name = what;
@@ -84,7 +84,7 @@ function commitOf(root: string, what: string): string {
 }
 
 /** What runs the benches of an earlier commit: today's. */
-const HARNESS = ['lane.ts', 'own-work.ts', 'measure.ts'];
+const HARNESS = ['lane.ts', 'own-work.ts'];
 
 /** Was it built, and with the harness as it is now? */
 function isCurrent(root: string, built: string): boolean {

@@ -1,7 +1,7 @@
 /** The results of one `npm run bench:extract`, as stored and as printed. */
 import { z } from 'zod';
 import { parseResult, timing } from './run.ts';
-import { milliseconds, plainTable } from './table.ts';
+import { milliseconds, plainTable, spread } from './table.ts';
 
 const extractionRun = z.object({
   environment: z.record(z.string(), z.string()),
@@ -47,11 +47,12 @@ export function extractionTable(run: ExtractionRun): string {
     'of floor',
     'differs by',
   ]);
-  for (const [name, { median, quartiles }] of Object.entries(run.timings)) {
+  for (const [name, timing] of Object.entries(run.timings)) {
+    const { median } = timing;
     table.push([
       name,
       milliseconds(median),
-      quartiles.map(milliseconds).join(' … '),
+      spread(timing),
       (batch / median).toFixed(1),
       `${(cost.flops / median / 1e9).toFixed(1)} GFLOP/s`,
       name.endsWith('CPU') ? '' : `${((100 * floor) / median).toFixed(0)} %`,

@@ -29,9 +29,10 @@ import { type PlannedTile, planTiles, readTile, type TilePlan } from '../src/sli
 import { Generator } from '../src/tensor/random.ts';
 import { scope } from '../src/tensor/scope.ts';
 import { Tensor } from '../src/tensor/tensor.ts';
-import { environmentOf } from '../src/training/environment.ts';
 import { measureCeilings } from './ceilings.ts';
+import { forgetCompiled } from './cold.ts';
 import { forwardCost } from './cost.ts';
+import { benchEnvironment } from './environment.ts';
 import { type ExtractionRun, extractionTable } from './extraction-run.ts';
 import { type Contestant, race } from './measure.ts';
 import { onnxGraph } from './onnx-graph.ts';
@@ -77,6 +78,7 @@ async function main(): Promise<void> {
     .parse();
   const [slidePath, weightsPath] = program.args as [string, string];
   const options: Options = program.opts();
+  forgetCompiled();
   const device = await Device.open();
   const { name, extractor } = networkOf(device, weightsPath);
 
@@ -101,7 +103,7 @@ async function main(): Promise<void> {
   const pipeline = await timePipeline(subject, options);
   const network = await timeNetwork(subject, options.rounds);
   const run: ExtractionRun = {
-    environment: await environmentOf(device),
+    environment: await benchEnvironment(device),
     ceilings,
     network: EXTRACTORS[name].title,
     slide: basename(slidePath),
@@ -229,7 +231,12 @@ async function timeNetwork({ device, extractor, images }: Subject, rounds: numbe
       });
     }
   }
-  const timings = await race(contestants, { roundSeconds: 0.2, rounds, budgetSeconds: 60 });
+  const timings = await race(contestants, {
+    roundSeconds: 0.2,
+    rounds,
+    least: rounds,
+    budgetSeconds: 60,
+  });
   for (const contestant of contestants) contestant.dispose();
   prepared.dispose();
   const named = contestants.map(({ name }, i) => [name, timings[i]!] as const);

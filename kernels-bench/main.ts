@@ -6,24 +6,26 @@ import { adapterRequest } from '../src/cli/adapter-request.ts';
 import { HistogradError } from '../src/errors.ts';
 import { knobLines } from '../src/gpu/choose-tuning.ts';
 import { Device, type DeviceOptions } from '../src/gpu/device.ts';
-import { environmentOf } from '../src/training/environment.ts';
 import { adapterLines } from './adapters.ts';
 import { type Ceilings, measureCeilings } from './ceilings.ts';
+import { forgetCompiled } from './cold.ts';
 import { dispatchLines, measureDispatches } from './dispatch.ts';
-import { currentCommit, openEarlier } from './earlier.ts';
+import { openEarlier } from './earlier.ts';
+import { benchEnvironment } from './environment.ts';
 import { ladders } from './ladders/all.ts';
 import { climb } from './ladders/climb.ts';
 import type { Effort } from './measure.ts';
 import { measurePatches } from './patches.ts';
 import { openPeers, openPytorch, type Peer } from './peers.ts';
+import { growth } from './report-patches.ts';
 import type { Run } from './run.ts';
 import { chooseBenches, runBenches } from './run-benches.ts';
 import { FOLDER, ROOT, saveResult, writeReport } from './save-result.ts';
 import { benchTable, ladderTable } from './table.ts';
 import { tuneAdapter } from './tune.ts';
 
-const QUICK: Effort = { roundSeconds: 0.05, rounds: 5, budgetSeconds: 2 };
-const FULL: Effort = { roundSeconds: 0.2, rounds: 11, budgetSeconds: 10 };
+const QUICK: Effort = { roundSeconds: 0.05, rounds: 5, least: 3, budgetSeconds: 2 };
+const FULL: Effort = { roundSeconds: 0.1, rounds: 11, least: 5, budgetSeconds: 10 };
 
 interface Options {
   filter?: string;
@@ -63,19 +65,24 @@ async function main(): Promise<void> {
     )
     .option('--again', 'with --tune: choices that were made before as well')
     .option('--dispatches', 'instead: what a dispatch costs the processor, as it is and replayed')
-    .option('--report', 'instead: only write the page of the stored results')
+    .option(
+      '--report',
+      "instead: only write the page, its figures and the essays' tables from the stored results",
+    )
     .option('--adapter <name>', 'auto, hardware, lavapipe or swiftshader')
     .option('--no-peers', 'do not time the peers')
     .option('--torch [python]', 'PyTorch as well, on CUDA or on the same cores (/usr/bin/python3)')
     .option('--no-save', 'write no file');
   const options: Options = program.parse().opts();
+  forgetCompiled();
   const adapter = adapterRequest(options.adapter);
   const request: DeviceOptions = adapter ? { adapter } : {};
   if (options.report) writeReport();
-  else if (options.dispatches) console.log(dispatchLines(await measureDispatches(request)));
+  else if (options.dispatches) await benchDispatches(request, options);
   else if (options.tune) {
     const folder = options.save ? join(FOLDER, 'results', 'tunings') : null;
     await tuneAdapter(request, { ...options, folder });
+    if (folder) writeReport();
   } else if (options.patches) await benchPatches(request, options);
   else if (options.ladder) await climbLadders(request, options);
   else await benchAll(request, options);
@@ -116,7 +123,7 @@ async function climbLadders(request: DeviceOptions, options: Options): Promise<v
     const climbed = await climb(request, ladder, options.quick ? QUICK : FULL);
     const run = { environment, ceilings, ...climbed };
     console.log(ladderTable(run));
-    if (options.save) saveResult('ladders', run, ladder.id);
+    if (options.save && !options.quick) saveResult('ladders', run, ladder.id);
   }
 }
 
@@ -129,8 +136,17 @@ async function benchPatches(request: DeviceOptions, { patches, save }: Options):
       'For example --patches 1000000, which takes ten minutes and more on a software adapter.',
     );
   }
-  const run = await measurePatches(request, most, (line) => console.log(line));
+  const { environment, ceilings } = await measureAdapter(request);
+  const measured = await measurePatches(request, most, (line) => console.log(line));
+  const run = { environment, ceilings, ...measured };
+  console.log(growth(run));
   if (save) saveResult('patches', run);
+}
+
+async function benchDispatches(request: DeviceOptions, { save }: Options): Promise<void> {
+  const run = await measureDispatches(request);
+  console.log(dispatchLines(run));
+  if (save) saveResult('dispatches', run);
 }
 
 /** Names the adapter and its ceilings; the device is closed. */
@@ -138,10 +154,7 @@ async function measureAdapter(
   request: DeviceOptions,
 ): Promise<{ device: Device; environment: Record<string, string>; ceilings: Ceilings }> {
   const device = await Device.open(request);
-  const environment: Record<string, string> = {
-    ...(await environmentOf(device)),
-    commit: currentCommit(ROOT),
-  };
+  const environment = await benchEnvironment(device);
   for (const line of await adapterLines(device.adapter)) console.log(line);
   for (const line of knobLines(device.chosenTuning)) console.log(line);
   const ceilings = await measureCeilings(device);

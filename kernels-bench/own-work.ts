@@ -6,11 +6,12 @@ import type { Contestant } from './measure.ts';
 
 export class OwnWork implements Contestant {
   readonly name = 'histograd';
+  readonly warmUps: number;
   readonly device: Device;
   readonly work: Work;
   /** Of one run. */
   counts = { dispatches: 0, submissions: 0 };
-  /** Whether no run after the first left more bytes than it found. */
+  /** Whether no run after those that warm it up left more bytes than it found. */
   flat = true;
   #runs = 0;
 
@@ -22,6 +23,7 @@ export class OwnWork implements Contestant {
   private constructor(device: Device, work: Work) {
     this.device = device;
     this.work = work;
+    this.warmUps = work.warmUps ?? 1;
   }
 
   async run(times: number): Promise<void> {
@@ -36,7 +38,7 @@ export class OwnWork implements Contestant {
         submissions: after.submissions - submissions,
       };
     }
-    if (this.#runs++ > 0 && this.device.memory.live !== live) this.flat = false;
+    if (this.#runs++ >= this.warmUps && this.device.memory.live !== live) this.flat = false;
   }
 
   gpuTime(times: number): Promise<number | null> {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { type ChosenAdapter, chooseAdapter } from '../src/gpu/adapter.ts';
+import { untilDone } from '../src/gpu/platform-node.ts';
+import { numbers, summary } from './numbers.ts';
 import type { OnnxGraph } from './onnx-graph.ts';
 
 const ONNXRUNTIME = { file: 'onnxruntime.mjs', needs: 'onnxruntime-node' };
@@ -15,7 +17,16 @@ const PEERS = [
 
 interface PeerWork {
   run(times: number): Promise<void>;
+  /** Of the results on the common numbers: their `summary`; of a training step: its loss in two steps, without dropout. */
+  summaries(): Promise<number[][]>;
   dispose(): void;
+}
+
+/** What the peers get from us. */
+interface Tools {
+  readonly numbers: typeof numbers;
+  readonly summary: typeof summary;
+  readonly python?: string;
 }
 
 /** A network that another runtime has loaded. */
@@ -33,7 +44,7 @@ const peerSchema = z.object({
   name: z.string(),
   work: z.record(z.string(), z.custom<() => PeerWork>(isFunction)),
 });
-const moduleSchema = z.object({ open: z.custom<(...settings: string[]) => unknown>(isFunction) });
+const moduleSchema = z.object({ open: z.custom<(tools: Tools) => unknown>(isFunction) });
 const networkSchema = z.object({ openNetwork: z.custom<OpenNetwork>(isFunction) });
 
 export interface Peer {
@@ -67,10 +78,31 @@ export async function openPeers(folder: string, adapter: ChosenAdapter): Promise
     for (const each of await openModule(folder, peer.file)) {
       const elsewhere =
         peer === ONNXRUNTIME && each.name.includes('WebGPU') && !onnxruntimeShares(adapter);
-      if (!elsewhere) peers.push(each);
+      if (elsewhere) continue;
+      peers.push(peer !== ONNXRUNTIME && adapter.class === 'cpu' ? napping(each) : each);
     }
   }
   return peers;
+}
+
+/**
+ * Leaves the cores to the driver while it waits, as our engine does: what Dawn's binding for Node takes of them is no
+ * fault of the peer. (onnxruntime blocks its thread, and needs no such help.)
+ */
+function napping({ name, prepare }: Peer): Peer {
+  return {
+    name,
+    prepare(id) {
+      const work = prepare(id);
+      return (
+        work && {
+          run: (times) => untilDone(work.run(times)),
+          summaries: () => untilDone(work.summaries()),
+          dispose: () => work.dispose(),
+        }
+      );
+    },
+  };
 }
 
 /** PyTorch on CUDA or on the same cores: no peer, but the anchor. @param python an interpreter that has it */
@@ -78,9 +110,11 @@ export function openPytorch(folder: string, python: string): Promise<Peer[]> {
   return openModule(folder, 'pytorch.mjs', python);
 }
 
-async function openModule(folder: string, file: string, ...settings: string[]): Promise<Peer[]> {
+async function openModule(folder: string, file: string, python?: string): Promise<Peer[]> {
   const { open } = moduleSchema.parse(await load(folder, file));
-  const opened = z.array(peerSchema).parse([await open(...settings)].flat());
+  const opened = z
+    .array(peerSchema)
+    .parse([await open({ numbers, summary, ...(python && { python }) })].flat());
   return opened.map(({ name, work }) => ({ name, prepare: (id) => work[id]?.() ?? null }));
 }
 

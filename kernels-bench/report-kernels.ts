@@ -10,7 +10,7 @@ import {
   seriesStyle,
 } from '../src/report/plot.ts';
 import { peerNames } from './report-tables.ts';
-import { type BenchResult, boundBy, floorOf, type Run } from './run.ts';
+import { type BenchResult, boundBy, floorOf, type Run, workSeconds } from './run.ts';
 
 const [COMPUTE, MEMORY] = [seriesStyle(0).colour, seriesStyle(1).colour];
 /** Room for the names of benches, in pixels. */
@@ -30,7 +30,7 @@ const colourOf = (result: BenchResult, ceilings: Run['ceilings']) =>
 export function shareFigure(document: PlotDocument, { results, ceilings }: Run): Html {
   const bars = results.map((result) => ({
     name: result.name,
-    share: (100 * floorOf(result, ceilings)) / result.timing.median,
+    share: (100 * floorOf(result, ceilings)) / workSeconds(result),
     colour: colourOf(result, ceilings),
   }));
   const plot = renderPlot(document, 'Share of the floor that each kernel and step reaches', {
@@ -54,7 +54,7 @@ export function shareFigure(document: PlotDocument, { results, ceilings }: Run):
       }),
     ],
   });
-  return html`<figure>${boundKey()}${plot}<figcaption>Share of the floor. 100 % cannot be exceeded but by the spread of the measurement.</figcaption></figure>`;
+  return html`<figure>${boundKey()}${plot}<figcaption>Share of the floor: of what the ceilings of this adapter allow. Only the spread of the measurement goes beyond 100 %; they do not bound what runs on the same cores without the adapter.</figcaption></figure>`;
 }
 
 const RATIOS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
@@ -117,7 +117,7 @@ export function rooflineFigure(document: PlotDocument, { results, ceilings }: Ru
   const points = results.map((result, i) => ({
     number: String(i + 1),
     intensity: result.flops / result.bytes,
-    rate: result.flops / result.timing.median / 1e9,
+    rate: result.flops / workSeconds(result) / 1e9,
     colour: colourOf(result, ceilings),
   }));
   const ridge = ceilings.flops / ceilings.bandwidth;
@@ -152,49 +152,4 @@ export function rooflineFigure(document: PlotDocument, { results, ceilings }: Ru
   });
   const names = results.map(({ name }, i) => `${i + 1} ${name}`).join('; ');
   return html`<figure>${boundKey()}${plot}<figcaption>Roofline. Dashed: what the ceilings allow. ${names}.</figcaption></figure>`;
-}
-
-export function historyFigure(document: PlotDocument, history: readonly Run[]): Html {
-  const points = history.flatMap((run) =>
-    run.results.map((result) => ({
-      date: new Date(run.environment.date ?? ''),
-      name: result.name,
-      share: (100 * floorOf(result, run.ceilings)) / result.timing.median,
-    })),
-  );
-  const names = [...new Set(points.map(({ name }) => name))];
-  const plot = renderPlot(document, 'Share of the floor over time', {
-    width: FULL_WIDTH,
-    height: 320,
-    x: { label: null },
-    y: {
-      label: '% of the floor',
-      labelAnchor: 'center',
-      labelArrow: 'none',
-      zero: true,
-      nice: true,
-    },
-    marks: [
-      Plot.gridY(GRID),
-      names.map((name, i) =>
-        Plot.lineY(
-          points.filter((point) => point.name === name),
-          {
-            x: 'date',
-            y: 'share',
-            stroke: seriesStyle(i).colour,
-            strokeDasharray: seriesStyle(i).dash,
-            marker: true,
-          },
-        ),
-      ),
-    ],
-  });
-  const key = legend(
-    names.map((label, i) => {
-      const { colour, dash } = seriesStyle(i);
-      return { label, colour, dash, mark: 'line' };
-    }),
-  );
-  return html`<figure>${key}${plot}<figcaption>Share of the floor, run by run.</figcaption></figure>`;
 }

@@ -1,65 +1,105 @@
 import { type Html, html } from '../src/report/html.ts';
+import { type DispatchRun, GOAL_MICROSECONDS } from './dispatch.ts';
 import { type ExtractionRun, passFloor } from './extraction-run.ts';
-import type { LadderRun } from './ladders/climb.ts';
-import { type BenchResult, boundBy, floorOf, type Run } from './run.ts';
+import { goalOf, overFastestPeer } from './goals.ts';
+import { fasterThanProduct, type LadderRun } from './ladders/climb.ts';
+import { ratioDown } from './ratio.ts';
+import { type BenchResult, boundBy, floorOf, type Run, type Timing, workSeconds } from './run.ts';
+import { commitOf, moment } from './stored.ts';
 
-type Ceilings = Run['ceilings'];
+const NOTE =
+  'Small: the middle half of the rounds. First use includes compilation. Of a peer: its time by the clock, and how many times ours that is, rounded down; n: its rounds, where they are fewer than ours.';
 
-export function kernelTable(results: readonly BenchResult[], ceilings: Ceilings): Html {
+export function kernelTable(results: readonly BenchResult[], run: Run): Html {
   const peers = peerNames(results);
+  const goals = goalColumn(results, run);
+  const onGpu = results.some(hasGpuTime);
   const row = (result: BenchResult) => {
-    const { median, first } = result.timing;
-    return html`<tr><th scope="row">${result.name}</th><td>${milliseconds(median)}</td><td>${milliseconds(first)}</td>
-<td>${percent(floorOf(result, ceilings) / median)}</td><td>${boundBy(result, ceilings)}</td>${peerCells(result, peers)}</tr>`;
-  };
-  return table(
-    ['Kernel', 'Median, ms', 'First use, ms', 'Of the floor', 'Bound by', ...peers.map(peerHead)],
-    results.map(row),
-    'First use includes compilation. Of a peer: its time, and how many times ours that is.',
-  );
-}
-
-export function stepTable(results: readonly BenchResult[], ceilings: Ceilings): Html {
-  const peers = peerNames(results);
-  const row = (result: BenchResult) => {
-    const { median, first } = result.timing;
-    const { dispatches, submissions, liveBytes, peakBytes, liveBytesFlat } = result;
-    return html`<tr><th scope="row">${result.name}</th><td>${(1 / median).toPrecision(2)}</td><td>${milliseconds(median)}</td><td>${milliseconds(first)}</td>
-<td>${percent(floorOf(result, ceilings) / median)}</td><td>${String(dispatches)}</td><td>${String(submissions)}</td>
-<td>${megabytes(liveBytes)}${liveBytesFlat ? '' : ', grows'}</td><td>${megabytes(peakBytes)}</td>${peerCells(result, peers)}</tr>`;
+    const { timing } = result;
+    return html`<tr><th scope="row">${result.name}</th>${timeCell(timing)}<td>${String(timing.rounds)}</td>${onGpu ? gpuCell(timing) : ''}<td>${milliseconds(timing.first)}</td>
+<td>${percent(floorOf(result, run.ceilings) / workSeconds(result))}${small(boundBy(result, run.ceilings))}</td>${goals.cells(result)}${peerCells(result, peers)}</tr>`;
   };
   return table(
     [
-      'Training step',
-      'Steps/s',
-      'Median, ms',
-      'First, ms',
-      'Of the floor',
-      'Dispatches',
-      'Submissions',
-      'Live, MB',
-      'Peak, MB',
+      ...['Kernel', 'Clock, ms', 'Rounds', ...(onGpu ? ['GPU, ms'] : [])],
+      ...['First use, ms', 'Of the floor'],
+      ...goals.heads,
       ...peers.map(peerHead),
     ],
     results.map(row),
-    'A step is forward, backward, gradient norm and AdamW. Its floor counts the matrix products, convolutions and attention of both passes, and the optimiser. Live: bytes held between steps.',
+    `${onGpu ? 'GPU: the time between timestamps, of which the share of the floor is taken. ' : ''}Under the share: what bounds it. ${NOTE}${goals.note}`,
   );
 }
 
-/** A ladder from the plain version up. */
-export function ladderTable({ name, rungs, ceilings, ...cost }: LadderRun): Html {
-  const medians = rungs.map(({ timing }) => timing.median);
-  const floor = floorOf(cost, ceilings);
-  const row = (
-    { name, changed, timing: { median, first } }: LadderRun['rungs'][number],
-    i: number,
-  ) =>
-    html`<tr><th scope="row">${name}</th><td class="prose">${changed}</td><td>${milliseconds(median)}</td><td>${milliseconds(first)}</td>
-<td>${percent(floor / median)}</td><td>${i > 0 ? `${(medians[i - 1]! / median).toPrecision(2)}×` : ''}</td></tr>`;
+export function stepTable(results: readonly BenchResult[], run: Run): Html {
+  const peers = peerNames(results);
+  const goals = goalColumn(results, run);
+  const row = (result: BenchResult) => {
+    const { median, first, rounds } = result.timing;
+    const { dispatches, submissions, liveBytes, peakBytes, liveBytesFlat } = result;
+    return html`<tr><th scope="row">${result.name}</th><td>${(1 / median).toPrecision(2)}</td>${timeCell(result.timing)}<td>${String(rounds)}</td><td>${milliseconds(first)}</td>
+<td>${percent(floorOf(result, run.ceilings) / workSeconds(result))}</td><td>${String(dispatches)}</td><td>${String(submissions)}</td>
+<td>${megabytes(liveBytes)}${liveBytesFlat ? '' : ', grows'}</td><td>${megabytes(peakBytes)}</td>${goals.cells(result)}${peerCells(result, peers)}</tr>`;
+  };
   return table(
-    [name, 'What changed', 'Median, ms', 'First use, ms', 'Of the floor', 'Gained'],
+    [
+      ...['Training step', 'Steps/s', 'Clock, ms', 'Rounds', 'First, ms', 'Of the floor'],
+      ...['Dispatches', 'Submissions', 'Live, MB', 'Peak, MB'],
+      ...goals.heads,
+      ...peers.map(peerHead),
+    ],
+    results.map(row),
+    `A step is forward, backward, gradient norm and AdamW. Its floor counts the matrix products, convolutions and attention of both passes, and the optimiser. Captured: recorded once and replayed, as training does it. Live: bytes held between steps. ${NOTE}${goals.note}`,
+  );
+}
+
+/** The ratio to the fastest WebGPU peer and its goal, where there are goals for this adapter. */
+function goalColumn(results: readonly BenchResult[], run: Run) {
+  if (!results.some((result) => goalOf(result, run) !== null)) {
+    return { heads: [], note: '', cells: () => '' };
+  }
+  return {
+    heads: ['Fastest WebGPU peer / ours'],
+    note: ' In brackets behind the ratio to the fastest WebGPU peer: what was aimed at.',
+    cells(result: BenchResult): Html {
+      const [ratio, goal] = [overFastestPeer(result), goalOf(result, run)];
+      if (ratio === null) return html`<td></td>`;
+      const missed = goal !== null && ratio < goal ? ', missed' : '';
+      const aim =
+        goal === null ? '' : html` <span class="spread">(${String(goal)}×${missed})</span>`;
+      return html`<td>${ratioDown(ratio)}×${aim}</td>`;
+    },
+  };
+}
+
+/** A ladder from the plain version up. */
+export function ladderTable(run: LadderRun): Html {
+  const { name, rungs, ceilings, ...cost } = run;
+  const times = rungs.map(workSeconds);
+  const floor = floorOf(cost, ceilings);
+  const onGpu = rungs.some(hasGpuTime);
+  const row = ({ name, changed, timing }: LadderRun['rungs'][number], i: number) =>
+    html`<tr><th scope="row">${name}</th><td class="prose">${changed}</td>${timeCell(timing)}<td>${String(timing.rounds)}</td>${onGpu ? gpuCell(timing) : ''}<td>${milliseconds(timing.first)}</td>
+<td>${percent(floor / times[i]!)}</td><td>${i > 0 ? `${ratioDown(times[i - 1]! / times[i]!)}×` : ''}</td></tr>`;
+  const faster = fasterThanProduct(rungs);
+  return table(
+    [
+      ...[name, 'What changed', 'Clock, ms', 'Rounds', ...(onGpu ? ['GPU, ms'] : [])],
+      ...['First use, ms', 'Of the floor', 'Gained'],
+    ],
     rungs.map(row),
-    'Gained: the time of the rung above it in the table over its own.',
+    `Gained: the time of the rung above it in the table over its own${onGpu ? ', on the GPU where it was timed there' : ''}. ${faster ? `What the product runs is slower than '${faster.name}', beyond the spread. ` : ''}${moment(run)}, commit ${commitOf(run)}.`,
+  );
+}
+
+export function dispatchTable(run: DispatchRun): Html {
+  const row = (title: string, { least, median, quartiles }: DispatchRun['eager']) =>
+    html`<tr><th scope="row">${title}</th><td>${least.toFixed(1)}</td><td>${median.toFixed(1)}</td><td>${quartiles.map((each) => each.toFixed(1)).join(' … ')}</td></tr>`;
+  const { dispatches, submissions, rounds } = run;
+  return table(
+    ['A step', 'Least, µs', 'Median, µs', 'Middle half, µs'],
+    [row('as it is', run.eager), row('replayed', run.captured)],
+    `Microseconds of the processor per dispatch, encoded and submitted: ${dispatches} dispatches in ${submissions === 1 ? 'one submission' : `${submissions} submissions`}, ${rounds} rounds. The least is what it costs when nothing else has the core; aimed at are ${GOAL_MICROSECONDS} µs, replayed. ${moment(run)}, commit ${commitOf(run)}.`,
   );
 }
 
@@ -68,22 +108,18 @@ export function extractionTable(runs: readonly ExtractionRun[]): Html {
     const { network, batch, pipeline, cost, timings, differences } = run;
     const names = [...new Set([...Object.keys(timings), ...Object.keys(differences)])];
     return names.map((name, i) => {
-      const time = timings[name]?.median;
+      const timing = timings[name];
       const { decode, compute, both } = pipeline;
       const own = [
         `${network}, batch ${batch}`,
         ...[decode, compute, both].map((rate) => rate.toFixed(1)),
       ];
-      const cells = time
-        ? [
-            milliseconds(time),
-            (batch / time).toFixed(1),
-            (cost.flops / time / 1e9).toFixed(1),
-            name.endsWith('CPU') ? '' : percent(passFloor(run) / time),
-          ]
-        : ['not timed', '', '', ''];
+      const cells = timing
+        ? html`${timeCell(timing)}<td>${(batch / timing.median).toFixed(1)}</td><td>${(cost.flops / timing.median / 1e9).toFixed(1)}</td>
+<td>${name.endsWith('CPU') ? '' : percent(passFloor(run) / timing.median)}</td>`
+        : html`<td>not timed</td><td></td><td></td><td></td>`;
       const [title, ...rates] = i === 0 ? own : ['', '', '', ''];
-      return html`<tr><th scope="row">${title!}</th>${rates.map((rate) => html`<td>${rate}</td>`)}<td>${name}</td>${cells.map((cell) => html`<td>${cell}</td>`)}<td>${differences[name]?.toExponential(0) ?? ''}</td></tr>`;
+      return html`<tr><th scope="row">${title!}</th>${rates.map((rate) => html`<td>${rate}</td>`)}<td>${name}</td>${cells}<td>${differences[name]?.toExponential(0) ?? ''}</td></tr>`;
     });
   });
   const heads = [
@@ -100,14 +136,17 @@ export function extractionTable(runs: readonly ExtractionRun[]): Html {
   ];
   const [first] = runs;
   const note = first
-    ? `${first.threads} decoding threads, ${first.slide}. The CPU provider is an anchor: the same cores without WebGPU.`
+    ? `${first.threads} decoding threads, ${first.slide}. The CPU provider is an anchor: the same cores without WebGPU. ${moment(first)}, commit ${commitOf(first)}.`
     : '';
   return table(heads, rows, note);
 }
 
-function table(heads: readonly string[], rows: readonly Html[], note: string): Html {
+/** Columns of words, not of numbers. */
+const PROSE = ['What changed', 'Chosen'];
+
+export function table(heads: readonly string[], rows: readonly Html[], note: string): Html {
   return html`<figure class="table"><div class="scroll"><table>
-<thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+<thead><tr>${heads.map((head) => (PROSE.includes(head) ? html`<th scope="col" class="prose">${head}</th>` : html`<th scope="col">${head}</th>`))}</tr></thead>
 <tbody>${rows}</tbody></table></div><p class="note">${note}</p></figure>`;
 }
 
@@ -117,19 +156,40 @@ export function peerNames(results: readonly BenchResult[]): string[] {
 
 const peerHead = (name: string) => `${name}, ms`;
 
-function peerCells(result: BenchResult, peers: readonly string[]): Html[] {
-  return peers.map((peer) => {
-    const time = result.peers[peer]?.median;
-    const times = time && time / result.timing.median;
-    return html`<td>${time && times ? `${milliseconds(time)} (${times.toPrecision(times < 1 ? 1 : 2)}×)` : ''}</td>`;
+function peerCells({ timing, peers }: BenchResult, names: readonly string[]): Html[] {
+  return names.map((name) => {
+    const peer = peers[name];
+    if (!peer) return html`<td></td>`;
+    const rounds = peer.rounds < timing.rounds ? `n ${peer.rounds}` : '';
+    return html`<td>${milliseconds(peer.median)} (${ratioDown(peer.median / timing.median)}×)${small([spread(peer), rounds].filter(Boolean).join(', '))}</td>`;
   });
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(0)} %`;
+function timeCell(timing: Timing): Html {
+  return html`<td>${milliseconds(timing.median)}${small(spread(timing))}</td>`;
 }
 
-function milliseconds(seconds: number): string {
+function gpuCell({ gpu, gpuQuartiles, rounds }: Timing): Html {
+  if (gpu === null) return html`<td></td>`;
+  return html`<td>${milliseconds(gpu)}${gpuQuartiles ? small(spread({ quartiles: gpuQuartiles, rounds })) : ''}</td>`;
+}
+
+const hasGpuTime = ({ timing }: { readonly timing: Timing }) => timing.gpu !== null;
+
+/** Two times have no quartiles. */
+function spread({ quartiles, rounds }: Pick<Timing, 'quartiles' | 'rounds'>): string {
+  return rounds > 2 ? quartiles.map(milliseconds).join(' … ') : '';
+}
+
+function small(text: string): Html | string {
+  return text && html`<br><span class="spread">${text}</span>`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(share < 0.095 ? 1 : 0)} %`;
+}
+
+export function milliseconds(seconds: number): string {
   const ms = 1000 * seconds;
   if (ms >= 1000) return Math.round(ms).toLocaleString('en');
   return ms < 10 ? ms.toFixed(1) : ms.toFixed(0);

@@ -5,49 +5,29 @@ import { parseHTML } from 'linkedom';
 import { type Html, html, trusted } from '../src/report/html.ts';
 import type { PlotDocument } from '../src/report/plot.ts';
 import { STYLES } from '../src/report/styles.ts';
-import { type ExtractionRun, parseExtractionRun } from './extraction-run.ts';
-import { type LadderRun, parseLadderRun } from './ladders/climb.ts';
-import { type PatchRun, parsePatchRun } from './patches.ts';
-import { historyFigure, peersFigure, rooflineFigure, shareFigure } from './report-kernels.ts';
-import { patchesFigure, patchesSvg } from './report-patches.ts';
-import { extractionTable, kernelTable, ladderTable, stepTable } from './report-tables.ts';
-import { isStep, parseRun, type Run } from './run.ts';
+import type { ExtractionRun } from './extraction-run.ts';
+import type { LadderRun } from './ladders/climb.ts';
+import { withMeasured } from './ladders/measured.ts';
+import type { PatchRun } from './patches.ts';
+import { historyTable } from './report-history.ts';
+import { peersFigure, rooflineFigure, shareFigure } from './report-kernels.ts';
+import { patchesFigure, patchesSvg, patchesTable } from './report-patches.ts';
+import { settingTable } from './report-setting.ts';
+import {
+  dispatchTable,
+  extractionTable,
+  kernelTable,
+  ladderTable,
+  stepTable,
+} from './report-tables.ts';
+import { tuningSection } from './report-tunings.ts';
+import { isStep, type Run } from './run.ts';
+import { type AdapterResults, byDate, readResults } from './stored.ts';
 
-interface Stored {
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** All that is known of one adapter, the oldest first. */
-interface Adapter {
-  readonly name: string;
-  readonly runs: Run[];
-  readonly extractions: ExtractionRun[];
-  readonly ladders: LadderRun[];
-  readonly patches: PatchRun[];
-}
-
-/** The page, and the figures that others show as well, by file name. @param folder kernels-bench */
+/** The page, the figures that others show as well, and the essays with their tables, by file name. @param folder kernels-bench */
 export function renderReport(folder: string): Map<string, string> {
   const results = join(folder, 'results');
-  const adapters = new Map<string, Adapter>();
-  const of = ({ environment }: Stored): Adapter => {
-    const name = environment.adapter ?? 'adapter';
-    const known = adapters.get(name) ?? {
-      name,
-      runs: [],
-      extractions: [],
-      ladders: [],
-      patches: [],
-    };
-    adapters.set(name, known);
-    return known;
-  };
-  for (const run of resultsIn(results, parseRun)) of(run).runs.push(run);
-  for (const run of resultsIn(join(results, 'extraction'), parseExtractionRun))
-    of(run).extractions.push(run);
-  for (const run of resultsIn(join(results, 'ladders'), parseLadderRun)) of(run).ladders.push(run);
-  for (const run of resultsIn(join(results, 'patches'), parsePatchRun)) of(run).patches.push(run);
-
+  const adapters = readResults(results);
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const page = html`<!doctype html>
 <html lang="en">
@@ -61,47 +41,63 @@ export function renderReport(folder: string): Map<string, string> {
 <main>
 <h1>Kernels against their ceilings</h1>
 <p>Each kernel and training step, the least time it can take on the adapter (its floor: operations over the multiply-add rate, or bytes
-over the copy bandwidth, whichever is longer), and the share of the floor that was reached. Peers ran in turns with ours in one
-process on the same adapter. Times are medians.</p>
-${[...adapters.values()].map((adapter) => adapterSection(document, adapter))}
+over the copy bandwidth, whichever is longer), and the share of the floor that was reached. Both ceilings are measured in the same run.
+Peers take turns with ours, round by round; where each of them runs is said beside its name. Times are medians.</p>
+${adapters.map((adapter) => adapterSection(document, adapter))}
+${tuningSection(join(results, 'tunings'))}
 </main>
 </body>
 </html>`;
   const files = new Map([['report.html', page.html]]);
-  const latest = [...adapters.values()]
+  const latest = adapters
     .flatMap(({ patches }) => patches)
     .sort(byDate)
     .at(-1);
   if (latest) files.set('patches.svg', patchesSvg(document, latest));
+  for (const [name, text] of essays(folder, adapters)) files.set(name, text);
   return files;
+}
+
+/** The essays of the ladders, with the latest times of each adapter. */
+function essays(folder: string, adapters: readonly AdapterResults[]): [string, string][] {
+  const latest = adapters.flatMap(({ ladders }) => latestLadders(ladders));
+  if (!existsSync(join(folder, 'ladders'))) return [];
+  return readdirSync(join(folder, 'ladders'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => {
+      const name = `ladders/${file}`;
+      const runs = latest.filter(({ id }) => `${id}.md` === file);
+      return [name, withMeasured(readFileSync(join(folder, name), 'utf8'), runs, name)];
+    });
+}
+
+function latestLadders(ladders: readonly LadderRun[]): LadderRun[] {
+  return [...new Map(ladders.map((run) => [run.id, run])).values()];
 }
 
 /** Tables are wider here than in the report of a training. */
 const OWN_STYLES = `
-main { max-width: 1180px; }
+main { max-width: 1320px; }
+th, td { padding: .3rem .42rem; }
 td { white-space: nowrap; }
-tbody th { min-width: 14rem; }
-td.prose { white-space: normal; text-align: left; min-width: 22rem; }
+thead th.prose { text-align: left; }
+tbody th { min-width: 11rem; }
+.list th { width: 24%; min-width: 6.5rem; }
+td.prose { white-space: normal; text-align: left; min-width: 20rem; }
+.list td { white-space: normal; }
+td .spread { font-size: .76rem; }
+.sparkline { vertical-align: middle; }
 `;
 
-/** The results in a folder, the oldest first; none where there is no folder. */
-function resultsIn<T extends Stored>(
-  folder: string,
-  parse: (text: string, file: string) => T,
-): T[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => parse(readFileSync(join(folder, name), 'utf8'), join(folder, name)))
-    .sort(byDate);
-}
-
-function adapterSection(document: PlotDocument, adapter: Adapter): Html {
-  const { name, runs, extractions, ladders, patches } = adapter;
+function adapterSection(document: PlotDocument, adapter: AdapterResults): Html {
+  const { name, runs, extractions, ladders, patches, dispatches } = adapter;
   const sections = [
     runs.length > 0 ? kernelSections(document, runs) : '',
     ladders.length > 0 ? ladderSection(ladders) : '',
     extractions.length > 0 ? extractionSection(extractions) : '',
+    dispatches.length > 0
+      ? html`<h3>Cost of a dispatch</h3>${dispatchTable(dispatches.at(-1)!)}`
+      : '',
     patches.length > 0 ? patchesSection(document, patches.at(-1)!) : '',
   ];
   return html`<section><h2>${name}</h2>${sections}</section>`;
@@ -109,27 +105,23 @@ function adapterSection(document: PlotDocument, adapter: Adapter): Html {
 
 function kernelSections(document: PlotDocument, runs: readonly Run[]): Html {
   const latest = runs.at(-1)!;
-  const { flops, bandwidth } = latest.ceilings;
-  const { cpu, node } = latest.environment;
   const kernels = latest.results.filter((result) => !isStep(result));
   const steps = latest.results.filter(isStep);
-  return html`<p>${day(latest)}; ${cpu ?? ''}, Node ${node ?? ''}. Ceilings: ${(flops / 1e9).toFixed(1)} GFLOP/s float32,
-${(bandwidth / 1e9).toFixed(1)} GB/s. Kernels as tuned for a ${latest.tuning === 'gpu' ? 'GPU' : 'CPU rasteriser'}; robustness and validation on.</p>
+  return html`${settingTable(latest)}
 <h3>Kernels</h3>
-${kernelTable(kernels, latest.ceilings)}
+${kernelTable(kernels, latest)}
 ${shareFigure(document, latest)}
 ${peersFigure(document, kernels)}
 ${rooflineFigure(document, latest)}
-${steps.length > 0 ? html`<h3>Training steps</h3>${stepTable(steps, latest.ceilings)}` : ''}
-${runs.length > 1 ? historyFigure(document, runs) : ''}`;
+${steps.length > 0 ? html`<h3>Training steps</h3>${stepTable(steps, latest)}` : ''}
+${runs.length > 1 ? html`<h3>History</h3>${historyTable(runs)}` : ''}`;
 }
 
-function ladderSection(runs: readonly LadderRun[]): Html {
-  const latest = new Map(runs.map((run) => [run.id, run]));
+function ladderSection(ladders: readonly LadderRun[]): Html {
   return html`<h3>Ladders: how the kernels came to be</h3>
 <p>The versions of a kernel from the plain one up, timed in turns; the last is what the product runs. The essays are in
 <code>kernels-bench/ladders/</code>.</p>
-${[...latest.values()].map(ladderTable)}`;
+${latestLadders(ladders).map(ladderTable)}`;
 }
 
 function extractionSection(runs: readonly ExtractionRun[]): Html {
@@ -143,14 +135,7 @@ ${extractionTable([...latest.values()])}`;
 function patchesSection(document: PlotDocument, run: PatchRun): Html {
   return html`<h3>Cost against patches</h3>
 <p>One training step of Direct-ABMIL (${String(run.width)} features, ${run.genes.toLocaleString('en')} genes) on a slide of 10³ to 10⁶ patches: all of them on the
-GPU at once, or streamed in pieces of ${run.piece.toLocaleString('en')}, with the same gradient. ${day(run)}.</p>
-${patchesFigure(document, run)}`;
+GPU at once, or streamed in pieces of ${run.piece.toLocaleString('en')}, with the same gradient. Uploads count, drawing the numbers does not.</p>
+${patchesFigure(document, run)}
+${patchesTable(run)}`;
 }
-
-function dateOf({ environment }: Stored): string {
-  return environment.date ?? '';
-}
-
-const byDate = (a: Stored, b: Stored) => dateOf(a).localeCompare(dateOf(b));
-
-const day = (run: Stored) => dateOf(run).slice(0, 10);

@@ -6,7 +6,8 @@ import type { DeviceOptions } from '../src/gpu/device.ts';
 import type { Bench } from './bench.ts';
 import { benches } from './benches/all.ts';
 import type { Earlier } from './earlier.ts';
-import { type Effort, race } from './measure.ts';
+import { isWebGpuPeer } from './goals.ts';
+import { type Contestant, type Effort, race } from './measure.ts';
 import { OwnWork } from './own-work.ts';
 import type { Peer } from './peers.ts';
 import type { BenchResult, Timing } from './run.ts';
@@ -33,7 +34,7 @@ export function chooseBenches(
       (!quick || bench.quick) &&
       (!filter || bench.name.toLowerCase().includes(filter.toLowerCase())),
   );
-  if (chosen.length > 0) return chosen;
+  if (chosen.length > 0) return quick ? chosen.map((bench) => ({ ...bench, others: [] })) : chosen;
   throw new HistogradError(
     'usage',
     `No bench has '${filter}' in its name.`,
@@ -51,9 +52,9 @@ export async function runBenches(
   const before = new Map<string, Timing>();
   for (const [i, bench] of chosen.entries()) {
     process.stderr.write(pc.dim(`[${i + 1}/${chosen.length}] ${bench.name}\n`));
-    const { result, earlier } = await timeBench(request, bench, rivals, effort);
-    results.push(result);
-    if (earlier) before.set(bench.id, earlier);
+    const timed = await timeBench(request, bench, rivals, effort);
+    results.push(...timed.results);
+    if (timed.earlier) before.set(bench.id, timed.earlier);
   }
   return { results, before };
 }
@@ -63,28 +64,31 @@ async function timeBench(
   bench: Bench,
   { peers, earlier }: Rivals,
   effort: Effort,
-): Promise<{ result: BenchResult; earlier: Timing | null }> {
-  const own = await OwnWork.open(request, bench);
-  const others = peers.flatMap((peer) => {
-    const theirs = peer.prepare(bench.id);
-    return theirs ? [{ name: peer.name, ...theirs }] : [];
+): Promise<{ results: BenchResult[]; earlier: Timing | null }> {
+  const own: [Bench, OwnWork][] = [];
+  for (const each of [bench, ...(bench.others ?? [])]) {
+    own.push([each, await OwnWork.open(request, each)]);
+  }
+  const rivals = peers.flatMap(({ name, prepare }) => {
+    const theirs = prepare(bench.id);
+    return theirs ? [{ name, field: isWebGpuPeer(name) ? 'peer' : 'anchor', ...theirs }] : [];
   });
   const before = await earlier?.openLane(request, bench.name);
-  const contestants = [own, ...others, ...(before ? [before] : [])];
-  const [timing, ...rest] = await race(contestants, effort);
-  const { live, peak } = own.device.memory;
-  const { cost } = own.work;
+  const contestants = [...own.map(([, work]) => work), ...rivals, ...(before ? [before] : [])];
+  const all = await race(contestants, effort);
+  const timingOf = (contestant: Contestant) => all[contestants.indexOf(contestant)]!;
+  const theirs = Object.fromEntries(rivals.map((rival) => [rival.name, timingOf(rival)]));
+  const results = own.map(([{ id, name }, contestant], i) => ({
+    id,
+    name,
+    ...contestant.work.cost,
+    timing: timingOf(contestant),
+    peers: i === 0 ? theirs : {},
+    ...contestant.counts,
+    liveBytes: contestant.device.memory.live,
+    peakBytes: contestant.device.memory.peak,
+    liveBytesFlat: contestant.flat,
+  }));
   for (const each of contestants) each.dispose();
-  const result = {
-    id: bench.id,
-    name: bench.name,
-    ...cost,
-    timing: timing!,
-    peers: Object.fromEntries(others.map(({ name }, i) => [name, rest[i]!])),
-    ...own.counts,
-    liveBytes: live,
-    peakBytes: peak,
-    liveBytesFlat: own.flat,
-  };
-  return { result, earlier: before ? rest.at(-1)! : null };
+  return { results, earlier: before ? timingOf(before) : null };
 }

@@ -14,6 +14,8 @@ export const timing = z.object({
   first: z.number(),
   /** Median GPU time per run by timestamps; null where there are none. */
   gpu: z.number().nullable(),
+  /** Of the GPU times. */
+  gpuQuartiles: z.tuple([z.number(), z.number()]).optional(),
 });
 
 export const ceilingsSchema = z.object({
@@ -79,8 +81,28 @@ function rateFor({ id }: Work, { flops, matrixFlops }: Run['ceilings']): number 
 }
 
 /** Whether it is a training step, not a kernel. */
-export function isStep({ id }: BenchResult): boolean {
-  return id.endsWith('-step');
+export function isStep({ id }: { readonly id?: string | undefined }): boolean {
+  return id?.endsWith('-step') ?? false;
+}
+
+/**
+ * Seconds that rates and shares of the floor are taken of: of a kernel its GPU time, where timestamps give it, since what waiting
+ * costs is not the kernel's; of a training step what the clock says. Ratios to others are those of the clock.
+ */
+export function workSeconds({
+  timing,
+  id,
+}: {
+  readonly timing: Timing;
+  readonly id?: string | undefined;
+}): number {
+  const { gpu, median } = timing;
+  return isStep({ id }) ? median : (gpu ?? median);
+}
+
+/** The middle half of these seconds of a kernel. */
+export function workQuartiles({ gpuQuartiles, quartiles }: Timing): readonly [number, number] {
+  return gpuQuartiles ?? quartiles;
 }
 
 /** Which of the two ceilings the floor is. */

@@ -1,7 +1,17 @@
 /** Results as tables for the terminal. */
 import Table from 'cli-table3';
-import type { LadderRun } from './ladders/climb.ts';
-import { type BenchResult, boundBy, floorOf, isStep, type Run, type Timing } from './run.ts';
+import pc from 'picocolors';
+import { fasterThanProduct, type LadderRun } from './ladders/climb.ts';
+import { ratioDown } from './ratio.ts';
+import {
+  type BenchResult,
+  boundBy,
+  floorOf,
+  isStep,
+  type Run,
+  type Timing,
+  workSeconds,
+} from './run.ts';
 
 /** What an earlier commit took in the same run, by the ids of the benches. */
 interface Before {
@@ -12,49 +22,74 @@ interface Before {
 /** Times, share of the floor, and ratios to the peers and to an earlier commit; and what training steps need besides. */
 export function benchTable({ results, ceilings }: Run, before: Before | null): string {
   const peers = [...new Set(results.flatMap((result) => Object.keys(result.peers)))];
+  const onGpu = hasGpuTimes(results);
   const table = plainTable([
     'work',
-    'median',
+    'wall clock',
     'quartiles',
-    'first',
+    'rounds',
+    ...(onGpu ? ['GPU time'] : []),
+    'first use',
     'rate',
     'of floor',
     ...peers.map((peer) => peer.replaceAll(/,? /g, '\n')),
     ...(before ? [before.commit] : []),
   ]);
   for (const result of results) {
-    const { median, quartiles, first } = result.timing;
+    const { timing } = result;
+    const work = workSeconds(result);
     table.push([
       result.name,
-      milliseconds(median),
-      quartiles.map(milliseconds).join(' … '),
-      milliseconds(first),
-      rate(result, median, ceilings),
-      `${((100 * floorOf(result, ceilings)) / median).toFixed(0)} %`,
-      ...peers.map((peer) => ratio(result.peers[peer]?.median, median)),
-      ...(before ? [ratio(before.timings.get(result.id)?.median, median)] : []),
+      milliseconds(timing.median),
+      spread(timing),
+      String(timing.rounds),
+      ...(onGpu ? [gpuTime(timing)] : []),
+      milliseconds(timing.first),
+      rate(result, work, ceilings),
+      percent(floorOf(result, ceilings) / work),
+      ...peers.map((peer) => ratio(result.peers[peer], timing)),
+      ...(before ? [ratio(before.timings.get(result.id), timing)] : []),
     ]);
   }
   const steps = results.filter(isStep);
-  return steps.length > 0 ? `${table}\n${stepTable(steps)}` : table.toString();
+  const basis = onGpu
+    ? '\nrate and share of the floor: of kernels by GPU time, of training steps by wall clock; ratios: wall clock'
+    : '';
+  return `${table}${basis}${steps.length > 0 ? `\n${stepTable(steps)}` : ''}`;
 }
 
-/** The rungs of a ladder, each with what it gained over the one below. */
+/** The rungs of a ladder, each with what it gained over the one below; and a warning where the product is not the fastest. */
 export function ladderTable({ name, flops, bytes, ceilings, rungs }: LadderRun): string {
-  const table = plainTable([name, 'median', 'first', 'of floor', 'gained', 'over the first']);
-  const medians = rungs.map(({ timing }) => timing.median);
-  for (const [i, rung] of rungs.entries()) {
-    const { median, first } = rung.timing;
+  const onGpu = hasGpuTimes(rungs);
+  const table = plainTable([
+    name,
+    'wall clock',
+    'quartiles',
+    'rounds',
+    ...(onGpu ? ['GPU time'] : []),
+    'first use',
+    'of floor',
+    'gained',
+    'over the first',
+  ]);
+  const times = rungs.map(workSeconds);
+  for (const [i, { name: rung, timing }] of rungs.entries()) {
+    const time = times[i]!;
     table.push([
-      `${i + 1} ${rung.name}`,
-      milliseconds(median),
-      milliseconds(first),
-      `${((100 * floorOf({ flops, bytes }, ceilings)) / median).toFixed(0)} %`,
-      i > 0 ? `${(medians[i - 1]! / median).toFixed(2)}x` : '',
-      `${(medians[0]! / median).toFixed(1)}x`,
+      `${i + 1} ${rung}`,
+      milliseconds(timing.median),
+      spread(timing),
+      String(timing.rounds),
+      ...(onGpu ? [gpuTime(timing)] : []),
+      milliseconds(timing.first),
+      percent(floorOf({ flops, bytes }, ceilings) / time),
+      i > 0 ? `${ratioDown(times[i - 1]! / time)}x` : '',
+      `${ratioDown(times[0]! / time)}x`,
     ]);
   }
-  return table.toString();
+  const faster = fasterThanProduct(rungs);
+  const warning = faster && `WARNING: what the product runs is slower than '${faster.name}'`;
+  return [table.toString(), ...(warning ? [pc.yellow(warning)] : [])].join('\n');
 }
 
 function stepTable(steps: readonly BenchResult[]): string {
@@ -89,11 +124,27 @@ function rate(result: BenchResult, seconds: number, ceilings: Run['ceilings']): 
     : `${(result.bytes / seconds / 1e9).toFixed(1)} GB/s`;
 }
 
-/** How many times as long the other takes. */
-function ratio(other: number | undefined, own: number): string {
-  if (other === undefined) return '';
-  const times = other / own;
-  return `${milliseconds(other)}, ${times.toFixed(times < 0.95 ? 2 : 1)}x`;
+/** How many times as long the other takes; with its rounds where those are others. */
+function ratio(other: Timing | undefined, own: Timing): string {
+  if (!other) return '';
+  const rounds = other.rounds === own.rounds ? '' : `, n ${other.rounds}`;
+  return `${milliseconds(other.median)}, ${ratioDown(other.median / own.median)}x${rounds}`;
+}
+
+const hasGpuTimes = (timed: readonly { readonly timing: Timing }[]) =>
+  timed.some(({ timing }) => timing.gpu !== null);
+
+function gpuTime({ gpu }: Timing): string {
+  return gpu === null ? '' : milliseconds(gpu);
+}
+
+/** Two times have no quartiles. */
+export function spread({ quartiles, rounds }: Timing): string {
+  return rounds < 3 ? '' : quartiles.map(milliseconds).join(' … ');
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
 }
 
 export function milliseconds(seconds: number): string {

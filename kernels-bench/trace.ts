@@ -10,7 +10,7 @@ export interface TracedOp extends OpCall {
   readonly trained: readonly boolean[];
 }
 
-/** Runs `body` and lists its operations. Their tensors keep their shapes when they are freed. */
+/** Runs `body` and lists its operations. Their tensors keep their shapes and dtypes when they are freed. */
 export function traceOps(body: () => unknown): TracedOp[] {
   const found: TracedOp[] = [];
   observeOps((op, _layer, output, { inputs, options }) => {

@@ -2,7 +2,7 @@ import { Parameter } from '../../src/autograd/parameter.ts';
 import { backwardFrom } from '../../src/autograd/tape.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
 import { type Bench, FLOAT } from '../bench.ts';
-import { disposeAll, random } from './tensors.ts';
+import { disposeAll, FLOATS, type Operands, random } from './tensors.ts';
 
 interface Layer {
   batch: number;
@@ -13,19 +13,25 @@ interface Layer {
   stride: number;
 }
 
-function sizes({ batch, channels, outputs, size, kernel, stride }: Layer) {
+function sizes({ batch, channels, outputs, size, kernel, stride }: Layer, operandBytes = FLOAT) {
   const result = Math.ceil(size / stride);
   const x = [batch, channels, size, size];
   const weight = [outputs, channels, kernel, kernel];
   const y = [batch, outputs, result, result];
   const count = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1);
   const flops = 2 * count(y) * channels * kernel * kernel;
-  const bytes = FLOAT * (count(x) + count(weight) + count(y));
+  const bytes = operandBytes * (count(x) + count(weight)) + FLOAT * count(y);
   return { x, weight, y, cost: { flops, bytes } };
 }
 
-function forward(id: string, name: string, quick: boolean, layer: Layer): Bench {
-  const { x, weight, cost } = sizes(layer);
+export function forward(
+  id: string,
+  name: string,
+  quick: boolean,
+  layer: Layer,
+  { random, bytes }: Operands = FLOATS,
+): Bench {
+  const { x, weight, cost } = sizes(layer, bytes);
   const options = { stride: layer.stride, padding: (layer.kernel - 1) / 2 };
   return {
     id,
@@ -68,11 +74,19 @@ function both(id: string, name: string, quick: boolean, layer: Layer): Bench {
   };
 }
 
-const MIDDLE: Layer = { batch: 8, channels: 64, outputs: 64, size: 56, kernel: 3, stride: 1 };
+/** As the second stage of ResNet18. */
+export const MIDDLE: Layer = {
+  batch: 8,
+  channels: 64,
+  outputs: 64,
+  size: 56,
+  kernel: 3,
+  stride: 1,
+};
 const STEM: Layer = { batch: 8, channels: 3, outputs: 64, size: 224, kernel: 7, stride: 2 };
 
 export const convBenches: readonly Bench[] = [
   forward('conv3x3-forward', 'conv 3x3, 8 x 64 x 56 x 56 to 64', true, MIDDLE),
-  both('conv3x3-both', 'conv 3x3, 8 x 64 x 56 x 56 to 64, forward and backward', true, MIDDLE),
-  forward('conv7x7-forward', 'conv 7x7 / 2, 8 x 3 x 224 x 224 to 64', true, STEM),
+  both('conv3x3-both', 'conv 3x3, 8 x 64 x 56 x 56 to 64, forward and backward', false, MIDDLE),
+  forward('conv7x7-forward', 'conv 7x7 / 2, 8 x 3 x 224 x 224 to 64', false, STEM),
 ];

@@ -14,15 +14,16 @@ import { disposeAll, random } from './tensors.ts';
 interface Description extends Cost {
   id: string;
   name: string;
+  quick?: boolean;
   shapes: readonly Shape[];
 }
 
 function operation(d: Description, run: (inputs: readonly Tensor[]) => unknown): Bench {
-  const { id, name, shapes, flops, bytes } = d;
+  const { id, name, quick = false, shapes, flops, bytes } = d;
   return {
     id,
     name,
-    quick: true,
+    quick,
     prepare(device: Device) {
       const inputs = shapes.map((shape, i) => random(device, shape, i + 1));
       const cost = { flops, bytes };
@@ -48,7 +49,14 @@ export const elementwiseBenches: readonly Bench[] = [
     ([a, b]) => add(a!, b!),
   ),
   operation(
-    { id: 'sum', name: 'sum of 16 M', shapes: [[LARGE]], flops: LARGE, bytes: FLOAT * LARGE },
+    {
+      id: 'sum',
+      name: 'sum of 16 M',
+      quick: true,
+      shapes: [[LARGE]],
+      flops: LARGE,
+      bytes: FLOAT * LARGE,
+    },
     ([x]) => sum(x!),
   ),
   operation(
@@ -59,6 +67,7 @@ export const elementwiseBenches: readonly Bench[] = [
     {
       id: 'softmax',
       name: 'softmax 4096 x 1024',
+      quick: true,
       shapes: [ROWS],
       flops: 4 * N,
       bytes: 2 * FLOAT * N,
@@ -69,6 +78,7 @@ export const elementwiseBenches: readonly Bench[] = [
     {
       id: 'layer-norm',
       name: 'LayerNorm 4096 x 1024',
+      quick: true,
       shapes: [ROWS, WIDTH, WIDTH],
       flops: 7 * N,
       bytes: 2 * FLOAT * N,
@@ -78,7 +88,7 @@ export const elementwiseBenches: readonly Bench[] = [
   {
     id: 'layer-norm-both',
     name: 'LayerNorm 4096 x 1024, forward and backward',
-    quick: true,
+    quick: false,
     prepare(device) {
       const [x, weight, bias] = [ROWS, WIDTH, WIDTH].map((shape, i) =>
         Parameter.of(random(device, shape, i + 1)),

@@ -1,15 +1,7 @@
 import type { Device } from '../../src/gpu/device.ts';
 import { matmul } from '../../src/ops/matmul.ts';
 import { type Bench, FLOAT } from '../bench.ts';
-import { disposeAll, random } from './tensors.ts';
-
-interface Operands {
-  readonly random: typeof random;
-  /** Of an element. */
-  readonly bytes: number;
-}
-
-const FLOATS: Operands = { random, bytes: FLOAT };
+import { disposeAll, FLOATS, type Operands } from './tensors.ts';
 
 interface Sizes {
   m: number;
@@ -48,19 +40,19 @@ const HEAD = { batch: 16, width: 1024, genes: 20530 };
 
 export const matmulBenches: readonly Bench[] = [
   product('matmul-1024', 'matmul 1024 x 1024 x 1024', true, { m: 1024, k: 1024, n: 1024 }),
-  product('matmul-4096', 'matmul 4096 x 1024 x 512', true, { m: 4096, k: 1024, n: 512 }),
+  product('matmul-4096', 'matmul 4096 x 1024 x 512', false, { m: 4096, k: 1024, n: 512 }),
   product('head-forward', 'head 16 x 1024 x 20530, forward', true, {
     m: HEAD.batch,
     k: HEAD.width,
     n: HEAD.genes,
     transposeB: true,
   }),
-  product('head-dx', 'head 16 x 1024 x 20530, dX', true, {
+  product('head-dx', 'head 16 x 1024 x 20530, dX', false, {
     m: HEAD.batch,
     k: HEAD.genes,
     n: HEAD.width,
   }),
-  product('head-dw', 'head 16 x 1024 x 20530, dW', true, {
+  product('head-dw', 'head 16 x 1024 x 20530, dW', false, {
     m: HEAD.genes,
     k: HEAD.batch,
     n: HEAD.width,

@@ -31,13 +31,15 @@ class Regressor extends Module {
 
 function step(id: string, name: string, batch: number, make: (init: Init) => Extractor): Bench[] {
   const title = `${name} step, ${batch} images of ${SIZE} x ${SIZE}`;
-  return bothPrecisions(id, title, (device, precision) => {
+  return bothPrecisions(id, title, (device, way) => {
     const init = { device, generator: new Generator(1) };
     const model = new Regressor(init, make(init));
-    const images = random(device, [batch, 3, SIZE, SIZE], 2);
-    const targets = random(device, [batch, GENES], 3);
-    const loss = () => mse(model.forward(images), targets);
-    return training(model, loss, [images, targets], device, precision);
+    const data = {
+      images: random(device, [batch, 3, SIZE, SIZE], 2),
+      targets: random(device, [batch, GENES], 3),
+    };
+    const loss = ({ images, targets }: typeof data) => mse(model.forward(images), targets);
+    return training(device, { model, data, loss }, way);
   });
 }
 

@@ -8,30 +8,34 @@ import { relu } from '../../src/ops/unary.ts';
 import { Generator } from '../../src/tensor/random.ts';
 import { Segments } from '../../src/tensor/segments.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import type { Bench } from '../bench.ts';
+import type { Bench, Work } from '../bench.ts';
 import { random } from './tensors.ts';
-import { bothPrecisions, training } from './training.ts';
+import { alsoCaptured, bothPrecisions, training, type Way } from './training.ts';
 
 const ABMIL = { patches: 4096, width: 1024, genes: 20530 };
 
-const abmil = bothPrecisions(
+function prepareAbmil(device: Device, way: Way): Work {
+  const { patches, width, genes } = ABMIL;
+  const init = { device, generator: new Generator(1) };
+  const model = new DirectAbmil(init, { width, genes }, DIRECT_ABMIL);
+  const segments = new Segments(device, [0, patches]);
+  const data = {
+    features: random(device, [patches, width], 2),
+    targets: random(device, [1, genes], 3),
+  };
+  const loss = ({ features, targets }: typeof data) => model.loss({ features, segments }, targets);
+  return training(device, { model, data, loss, others: [segments] }, way);
+}
+
+const [abmil, abmilMixed] = bothPrecisions(
   'abmil',
   'ABMIL step, 4096 patches x 1024, 20530 genes',
-  (device, precision) => {
-    const { patches, width, genes } = ABMIL;
-    const init = { device, generator: new Generator(1) };
-    const model = new DirectAbmil(init, { width, genes }, DIRECT_ABMIL);
-    const features = random(device, [patches, width], 2);
-    const segments = new Segments(device, [0, patches]);
-    const targets = random(device, [1, genes], 3);
-    const loss = () => model.loss({ features, segments }, targets);
-    return training(model, loss, [features, segments, targets], device, precision);
-  },
+  prepareAbmil,
 );
 
 const MLP = { batch: 128, width: 1024, hidden: 512, genes: 4927 };
 
-class Perceptron extends Module {
+export class Perceptron extends Module {
   readonly hidden: Linear;
   readonly head: Linear;
 
@@ -46,16 +50,25 @@ class Perceptron extends Module {
   }
 }
 
+function prepareMlp(device: Device, way: Way): Work {
+  const model = new Perceptron({ device, generator: new Generator(1) });
+  const data = {
+    x: random(device, [MLP.batch, MLP.width], 2),
+    targets: random(device, [MLP.batch, MLP.genes], 3),
+  };
+  const loss = ({ x, targets }: typeof data) => mse(model.forward(x), targets);
+  return training(device, { model, data, loss }, way);
+}
+
 const mlp: Bench = {
   id: 'mlp-step',
   name: 'MLP step, batch 128, 1024-512-4927',
   quick: true,
-  prepare(device: Device) {
-    const model = new Perceptron({ device, generator: new Generator(1) });
-    const x = random(device, [MLP.batch, MLP.width], 2);
-    const targets = random(device, [MLP.batch, MLP.genes], 3);
-    return training(model, () => mse(model.forward(x), targets), [x, targets], device);
-  },
+  prepare: (device) => prepareMlp(device, 'float32'),
 };
 
-export const stepBenches: readonly Bench[] = [mlp, ...abmil];
+export const stepBenches: readonly Bench[] = [
+  alsoCaptured(mlp, prepareMlp),
+  alsoCaptured(abmil, prepareAbmil),
+  abmilMixed,
+];

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Device, type DeviceOptions } from '../../src/gpu/device.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { type Contestant, type Effort, race } from '../measure.ts';
-import { ceilingsSchema, parseResult, timing } from '../run.ts';
+import { ceilingsSchema, parseResult, timing, workQuartiles, workSeconds } from '../run.ts';
 import type { Climb, Ladder } from './ladder.ts';
 
 const ladderRun = z.object({
@@ -21,6 +21,15 @@ export type LadderRun = z.infer<typeof ladderRun>;
 
 export function parseLadderRun(text: string, file: string): LadderRun {
   return parseResult(ladderRun, text, file);
+}
+
+/** The rung that what the product runs is slower than, beyond the spread of both; null where it is never slower. */
+export function fasterThanProduct(
+  rungs: readonly LadderRun['rungs'][number][],
+): LadderRun['rungs'][number] | null {
+  const product = rungs.at(-1)!;
+  const best = rungs.reduce((a, b) => (workSeconds(b) < workSeconds(a) ? b : a));
+  return workQuartiles(best.timing)[1] < workQuartiles(product.timing)[0] ? best : null;
 }
 
 /** The rungs that lie on the way up for this class of adapter. */
@@ -56,6 +65,7 @@ function laneOf(name: string, device: Device, { rungs, dispose }: Climb, i: numb
   };
   return {
     name,
+    field: 'rung',
     async run(times) {
       repeat(times);
       await device.sync();

@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url';
 
 const SCRIPT = fileURLToPath(new URL('pytorch.py', import.meta.url));
 
-/** @param {string} python an interpreter that has PyTorch */
-export async function open(python) {
+/** @param {{ python: string }} settings an interpreter that has PyTorch */
+export async function open({ python }) {
   const child = spawn(python, [SCRIPT], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) =>
-      reject(new Error(`${python} ended with ${code}; does it have PyTorch?`)),
+      reject(new Error(`${python} ended with ${code}; does it have PyTorch and NumPy?`)),
     );
   });
   // Whoever waits hears of it; at the end of the bench nobody does.
@@ -23,7 +23,7 @@ export async function open(python) {
   };
   const ask = async (request) => {
     child.stdin.write(`${JSON.stringify(request)}\n`);
-    await next();
+    return next();
   };
   const variants = await next();
   return Object.entries(variants).map(([variant, ids]) => ({
@@ -33,6 +33,7 @@ export async function open(python) {
         id,
         () => ({
           run: (times) => ask({ variant, id, times }),
+          summaries: async () => (await ask({ variant, id, summaries: true })).summaries,
           dispose: () => void ask({ variant, id, free: true }),
         }),
       ]),

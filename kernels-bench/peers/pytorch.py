@@ -1,13 +1,16 @@
 """PyTorch as an anchor: the same work by the ids of the benches, on CUDA where there is one, else on the same cores.
 
 Talks to pytorch.mjs by lines of JSON: first the variants that it has, then for each {"variant", "id", "times"} it does the
-work so often, waits for the device and answers {"done": true}; {"variant", "id", "free": true} forgets it. TF32 is off:
-float32 means float32. With CUDA and PyTorch 2 the training steps also run compiled.
+work so often, waits for the device and answers {"done": true}; {"variant", "id", "free": true} forgets it, and "summaries"
+computes it once on the numbers of ../numbers.ts. TF32 is off: float32 means float32. With CUDA and PyTorch 2 the training steps
+also run compiled; before PyTorch 2 attention is products and a softmax.
 """
 
 import json
+import os
 import sys
 
+import numpy
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -18,16 +21,31 @@ COMPILES = CUDA and hasattr(torch, "compile")
 torch.backends.cuda.matmul.allow_tf32 = False
 torch.backends.cudnn.allow_tf32 = False
 torch.manual_seed(1)
+if not CUDA:
+    # Its own choice is a thread for each physical core; the drivers of the others take every logical one.
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
-def random(*shape, **options):
-    return torch.randn(*shape, device=DEVICE, **options)
+def numbers(shape, seed):
+    """As in ../numbers.ts."""
+    h = numpy.arange(numpy.prod(shape), dtype=numpy.uint32)
+    h += numpy.uint32(seed * 0x9E3779B1 & 0xFFFFFFFF)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        h = (h ^ (h >> shift)) * numpy.uint32(factor)
+    h ^= h >> 16
+    values = h.view(numpy.int32) / 2**32 * 12**0.5
+    return torch.from_numpy(values.astype(numpy.float32)).view(shape).to(DEVICE)
+
+
+def summary(result):
+    y = result.detach().double().flatten().cpu()
+    return [len(y), y.sum().item(), (y * y).sum().item(), y[0].item(), y[-1].item()]
 
 
 def operation(shapes, work, dtype=torch.float32):
     def prepare():
-        inputs = [random(*shape, dtype=dtype) for shape in shapes]
-        return lambda: work(*inputs)
+        inputs = [numbers(shape, i + 1).to(dtype) for i, shape in enumerate(shapes)]
+        return lambda: [work(*inputs)]
 
     return prepare
 
@@ -36,20 +54,36 @@ def both_passes(shapes, seed_shape, work):
     """Forward and backward; all inputs get gradients."""
 
     def prepare():
-        inputs = [random(*shape, requires_grad=True) for shape in shapes]
-        seed = random(*seed_shape)
-        return lambda: torch.autograd.grad(work(*inputs), inputs, seed)
+        inputs = [numbers(shape, i + 1).requires_grad_() for i, shape in enumerate(shapes)]
+        seed = numbers(seed_shape, len(shapes) + 1)
+
+        def run():
+            y = work(*inputs)
+            return [y, *torch.autograd.grad(y, inputs, seed)]
+
+        return run
 
     return prepare
+
+
+def load_numbers(parameters):
+    """The common first values: of a weight those of its transpose, [in, out]."""
+    for i, parameter in enumerate(parameters):
+        shape = parameter.shape[::-1]
+        parameter.data = 0.05 * numbers(shape, i + 1).t().contiguous()
 
 
 def training(model_of, *shapes, precision=None, compiled=False):
     """Forward, mean squared error, backward, gradient norm, AdamW."""
 
-    def prepare():
+    def prepare(common=False):
+        """With the common numbers as parameters, and without dropout."""
         model = model_of().to(DEVICE)
+        if common:
+            model.eval()
+            load_numbers(model.parameters())
         forward = torch.compile(model) if compiled else model
-        *inputs, targets = [random(*shape) for shape in shapes]
+        *inputs, targets = [numbers(shape, 100 + i) for i, shape in enumerate(shapes)]
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
         if precision:
             scaler = torch.cuda.amp.GradScaler(enabled=CUDA)
@@ -69,6 +103,7 @@ def training(model_of, *shapes, precision=None, compiled=False):
             else:
                 optimizer.step()
             optimizer.zero_grad()
+            return loss
 
         return step
 
@@ -274,7 +309,8 @@ MIXED = {
     },
 }
 
-name = f"PyTorch {torch.__version__.split('+')[0]}"
+attention = "" if hasattr(F, "scaled_dot_product_attention") else ", unfused attention"
+name = f"PyTorch {torch.__version__.split('+')[0]}{attention}"
 place = torch.cuda.get_device_name() if CUDA else "CPU"
 steps = {id: training(*step) for id, step in STEPS.items()}
 variants = {f"{name}, {place}": {**KERNELS, **steps, **(MIXED if CUDA else {})}}
@@ -287,11 +323,21 @@ def answer(message):
     print(json.dumps(message), flush=True)
 
 
+def summaries(variant, id):
+    if id not in STEPS:
+        return [summary(result) for result in variants[variant][id]()()]
+    step = variants[variant][id](common=True)
+    return [[step().item(), step().item()]]
+
+
 answer({variant: list(work) for variant, work in variants.items()})
 prepared = {}
 for line in sys.stdin:
     request = json.loads(line)
     key = (request["variant"], request["id"])
+    if request.get("summaries"):
+        answer({"summaries": summaries(*key)})
+        continue
     if request.get("free"):
         prepared.pop(key, None)
         if CUDA:

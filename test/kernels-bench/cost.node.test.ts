@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { forwardCost, trainingCost } from '../../kernels-bench/cost.ts';
 import { traceOps } from '../../kernels-bench/trace.ts';
+import { autocast } from '../../src/autograd/autocast.ts';
 import { noGrad } from '../../src/autograd/tape.ts';
 import { DirectAbmil } from '../../src/models/direct-abmil.ts';
 import { Attention } from '../../src/nn/attention.ts';
@@ -35,7 +36,10 @@ it('counts products, convolutions and attention, and what they read and write', 
   expect(flopsOf(() => block.forward(zeros(2, 11, 24)))).toBe(projections + 4 * 2 * 11 * 11 * 24);
   const { bytes } = scope(() => forwardCost(traceOps(() => matmul(a, zeros(2, 7, 3)))));
   expect(bytes).toBe(4 * 2 * (5 * 7 + 7 * 3 + 5 * 3));
-  for (const each of [conv, block, a, q, k, v]) each.dispose();
+  const [c, d] = [zeros(6, 8), zeros(8, 4)];
+  const mixed = () => autocast(() => matmul(c, d), true);
+  expect(scope(() => forwardCost(traceOps(mixed))).bytes).toBe(2 * (6 * 8 + 8 * 4) + 4 * 6 * 4);
+  for (const each of [conv, block, a, q, k, v, c, d]) each.dispose();
 });
 
 it('counts both passes of a training step, without the gradient of the features', async () => {

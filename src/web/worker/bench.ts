@@ -7,7 +7,7 @@ import { scope } from '../../tensor/scope.ts';
 import type { BenchRow } from '../protocol.ts';
 import type { OnTask } from './dataset.ts';
 
-const EFFORT: Effort = { roundSeconds: 0.05, rounds: 3, budgetSeconds: 1 };
+const EFFORT: Effort = { roundSeconds: 0.05, rounds: 3, least: 3, budgetSeconds: 1 };
 /** Of an operation per byte: what does more is told by its operations, the rest by its bytes. */
 const COMPUTE_BOUND = 4;
 
