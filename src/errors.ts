@@ -5,12 +5,14 @@
  */
 export class HistogradError extends Error {
   readonly code: string;
+  readonly problem: string;
   readonly advice: string;
 
   constructor(code: string, problem: string, advice: string, options?: ErrorOptions) {
     super(`${problem}\n  What to do: ${advice}`, options);
     this.name = 'HistogradError';
     this.code = code;
+    this.problem = problem;
     this.advice = advice;
   }
 }

@@ -1,7 +1,7 @@
 /** Checks options against a schema, with errors that name the option as the user wrote it. */
 import { z } from 'zod';
-import { nearestNames } from '../data/expression-table.ts';
 import { HistogradError } from '../errors.ts';
+import { nearestNames } from '../nearest-names.ts';
 
 /**
  * @param where what the values come from: 'the command line', or a file's name
@@ -42,6 +42,16 @@ function describe(issue: z.core.$ZodIssue, values: unknown, known: readonly stri
         found === undefined
           ? `${name} is missing`
           : `${name} must be a ${issue.expected === 'int' ? 'whole number' : issue.expected}, found ${show(found)}`,
+      ];
+    case 'too_small':
+      return [
+        issue.origin === 'array'
+          ? `${name} must not be empty`
+          : `${name} must be ${issue.inclusive ? 'at least' : 'greater than'} ${issue.minimum}, found ${show(found)}`,
+      ];
+    case 'too_big':
+      return [
+        `${name} must be ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}, found ${show(found)}`,
       ];
     default:
       return [`${name}: ${issue.message}, found ${show(found)}`];

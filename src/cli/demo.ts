@@ -1,11 +1,16 @@
 /** `histograd demo` (`npm start`): a simulated cohort, all models, a report. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import Papa from 'papaparse';
+import { z } from 'zod';
 import { writeError, writeFileAtomic } from '../data/node/atomic-write.ts';
+import { readBytes } from '../data/node/read-file.ts';
 import { serializeSafetensors } from '../data/safetensors.ts';
 import { DEMO_COHORT, type SimulatedCohort, simulateCohort } from '../data/simulated-cohort.ts';
+import { HistogradError } from '../errors.ts';
 import { TILE_STATISTICS, tileStatistics } from '../slides/tile-statistics.ts';
+import { RUN_FILES } from '../training/run-files.ts';
+import { clearRun, requireEmpty } from '../training/run-folder.ts';
 import { adapterRequest } from './adapter-request.ts';
 import { commandName } from './command-name.ts';
 import { talk } from './progress.ts';
@@ -50,8 +55,7 @@ export async function demoCommand(flags: Readonly<Record<string, unknown>>): Pro
   );
   const cohort = simulateCohort(DEMO_COHORT);
   const data = `${out}-data`;
-  await writeCohort(cohort, data);
-  await removeEarlierDemo(out, data);
+  await makeRoom(out, data, cohort);
   const config = checkTrainConfig(
     {
       ...SETTINGS,
@@ -83,34 +87,72 @@ With your own data (patch features of CLAM, UNI, ... and an expression table):
 Every option: ${histograd} train --help. What runs here: ${histograd} doctor.`);
 }
 
-/** Replaces what an earlier demonstration wrote, and nothing else. */
-async function removeEarlierDemo(out: string, data: string): Promise<void> {
-  const config = await readFile(join(out, 'config.json'), 'utf8').catch(() => '{}');
-  const { features }: { features?: string } = JSON.parse(config);
-  if (features === join(data, 'features')) await rm(out, { recursive: true });
+/**
+ * Writes the cohort, and removes the results of an earlier demonstration: nothing else in either folder is touched.
+ *
+ * @throws HistogradError `data-exists` (a file of the cohort is there with another content), `out-not-empty`; nothing
+ *   was written then
+ */
+export async function makeRoom(out: string, data: string, cohort: SimulatedCohort): Promise<void> {
+  const files = cohortFiles(cohort, data);
+  for (const [path, content] of files) {
+    const found = await readBytes(path).catch((cause: unknown) => {
+      if (cause instanceof HistogradError && cause.code === 'no-file') return null;
+      throw cause;
+    });
+    if (found === null || Buffer.compare(found, Buffer.from(content)) === 0) continue;
+    throw new HistogradError(
+      'data-exists',
+      `${path} is not what the demonstration would write there.`,
+      `Move ${data} elsewhere, or remove it; or choose another --out.`,
+    );
+  }
+  const earlier = await earlierDemo(out, data);
+  if (!earlier) await requireEmpty(out, 'demonstration');
+  for (const [path, content] of files) {
+    await mkdir(dirname(path), { recursive: true }).catch((cause: unknown) => {
+      throw writeError(dirname(path), cause);
+    });
+    await writeFileAtomic(path, content);
+  }
+  if (earlier) await clearRun(out, earlier.model);
 }
 
-async function writeCohort({ slides, genes }: SimulatedCohort, path: string): Promise<void> {
-  const folder = join(path, 'features');
-  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
-    throw writeError(folder, cause);
-  });
+/** The config of the demonstration that ran there; null where there was none. */
+async function earlierDemo(out: string, data: string) {
+  const text = await readFile(join(out, RUN_FILES.config), 'utf8').catch(() => '');
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const { data: config } = CONFIG.safeParse(json);
+  return config?.features === join(data, 'features') ? config : null;
+}
+
+const CONFIG = z.object({ features: z.string(), model: z.array(z.string()) });
+
+/** By path. */
+function cohortFiles({ slides, genes }: SimulatedCohort, data: string) {
   const width = TILE_STATISTICS.length;
-  for (const { id, tiles, tileSize, coords } of slides) {
-    const features = new Float32Array(tiles.length * width);
-    for (const [i, tile] of tiles.entries())
-      features.set(tileStatistics(tile, tileSize), i * width);
+  const features = slides.map(({ id, tiles, tileSize, coords }): [string, Uint8Array] => {
+    const rows = new Float32Array(tiles.length * width);
+    for (const [i, tile] of tiles.entries()) rows.set(tileStatistics(tile, tileSize), i * width);
     const file = serializeSafetensors({
-      features: { shape: [tiles.length, width], data: features },
+      features: { shape: [tiles.length, width], data: rows },
       coords: { shape: [tiles.length, 2], data: coords },
     });
-    await writeFileAtomic(join(folder, `${id}.safetensors`), file);
-  }
+    return [join(data, 'features', `${id}.safetensors`), file];
+  });
   const expression = [
     ['slide', ...genes],
     ...slides.map((slide) => [slide.id, ...slide.expression]),
   ];
   const patients = [['slide', 'patient'], ...slides.map(({ id, patient }) => [id, patient])];
-  await writeFileAtomic(join(path, 'expression.csv'), Papa.unparse(expression));
-  await writeFileAtomic(join(path, 'patients.csv'), Papa.unparse(patients));
+  return new Map<string, Uint8Array | string>([
+    ...features,
+    [join(data, 'expression.csv'), Papa.unparse(expression)],
+    [join(data, 'patients.csv'), Papa.unparse(patients)],
+  ]);
 }

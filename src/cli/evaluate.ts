@@ -11,12 +11,13 @@ import { modelTitle } from '../models/registry.ts';
 import { formatCount } from '../report/format.ts';
 import { renderReport } from '../report/report.ts';
 import type { ReportData } from '../report/types.ts';
-import { oversizeWarning } from '../training/bag-limit.ts';
+import { oversizeWarning, streamWarning } from '../training/bag-limit.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { environmentOf } from '../training/environment.ts';
 import { predictSlides } from '../training/predict.ts';
 import { predictionLines } from '../training/prediction-lines.ts';
-import { openRunFolder, RUN_FILES } from '../training/run-folder.ts';
+import { RUN_FILES } from '../training/run-files.ts';
+import { openRunFolder } from '../training/run-folder.ts';
 import { type RunSummary, readRun, summarise } from '../training/run-results.ts';
 import { TRAIN_DEFAULTS } from '../training/task.ts';
 import { parseModel, requireFeatures, type TrainedModel } from '../training/trained-model.ts';
@@ -94,9 +95,13 @@ async function evaluateModel(
     warnOfSeen(cohort, trained, warn);
     const large = oversizeWarning(device, source, trained.kind, trained.options);
     if (large) warn(large);
+    const streamed = streamWarning(options.streamAbove === undefined ? [] : [trained.kind]);
+    if (streamed) warn(streamed);
     const { out: _, json: __, ...given } = options;
     const config = { ...given, transform };
-    const folder = await openRunFolder(out, config, null);
+    const folder = await openRunFolder(out, config, null, {
+      comesTo: (saved) => checkOptions(schema, { ...saved, out: '' }, RUN_FILES.config),
+    });
     const slides = cohort.slides.map((_, i) => i);
     const predicted = new Float32Array(cohort.targets.length);
     const { evaluationPatches } = TRAIN_DEFAULTS;

@@ -1,6 +1,6 @@
 /** `histograd predict`: expression of new slides; attention and expression of single patches where asked for. */
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import Papa from 'papaparse';
 import { z } from 'zod';
 import { selectGenes } from '../data/expression-table.ts';
@@ -11,11 +11,12 @@ import { listFeatureFiles } from '../data/node/cohort.ts';
 import { type FeatureFile, openFeatures, rowsOf } from '../data/node/feature-file.ts';
 import { type FeatureHeader, readFeatureShape } from '../data/node/read-features.ts';
 import { readBytes, readText } from '../data/node/read-file.ts';
+import { sweepTemporaryFiles } from '../data/node/temporary-files.ts';
 import { serializeSafetensors } from '../data/safetensors.ts';
 import { HistogradError } from '../errors.ts';
 import { Device } from '../gpu/device.ts';
 import { formatCount } from '../report/format.ts';
-import { PIECE } from '../training/bag-limit.ts';
+import { PIECE, streamWarning } from '../training/bag-limit.ts';
 import { predictBag, predictPatches, predictStreamed, streamLimitOf } from '../training/predict.ts';
 import { scaled } from '../training/streaming.ts';
 import { parseModel, requireFeatures, type TrainedModel } from '../training/trained-model.ts';
@@ -50,6 +51,10 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
       `For example: --out ${join(out, 'predictions.csv')}`,
     );
   }
+  // Also finds out now whether there is such a folder.
+  await sweepTemporaryFiles(dirname(out), (name) => name === basename(out)).catch((cause) => {
+    throw writeError(out, cause instanceof HistogradError ? cause.cause : cause);
+  });
   const files = await listFeatureFiles(features);
   const bytes = await readBytes(checkpoint);
   if (patches !== undefined && options.genes === undefined) {
@@ -59,26 +64,27 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
       'For example: --genes ESR1,MKI67 --patches maps',
     );
   }
+  let failed: string[] = [];
   const device = await Device.open(adapter ? { adapter } : {});
   try {
     const trained = parseModel(device, bytes, checkpoint);
     const columns = await chosenColumns(options.genes, trained, checkpoint);
     const genes = columns.map((g) => trained.genes[g]!);
     await checkFeatures(trained, files, options, warn);
+    const streamed = streamWarning(options.streamAbove === undefined ? [] : [trained.kind]);
+    if (streamed) warn(streamed);
     say(
       `${formatCount(files.length, 'slide')}, ${formatCount(genes.length, 'gene')}; on ${device.adapter.name}`,
     );
-    const rows: string[] = [line(['slide', ...genes])];
-    for (const { id, path } of files) {
+    const predictFile = async ({ id, path }: FeaturePath): Promise<string> => {
       const slide = await openFeatures(path, options);
       try {
-        const prediction = await predictFile(device, trained, slide, id, options.streamAbove);
+        const prediction = await predictSlide(device, trained, slide, id, options.streamAbove);
         if (prediction.patches) {
           warn(
             `${id}: this adapter holds ${prediction.patches.length} of its ${slide.rows} patches at once; so many random ones are used, always the same`,
           );
         }
-        rows.push(line([id, ...columns.map((g) => short(prediction.expression[g]!))]));
         if (attention) {
           await writeAttention(join(attention, `${id}.csv`), slide, prediction, trained);
         }
@@ -86,19 +92,76 @@ export async function predictCommand(flags: Readonly<Record<string, unknown>>): 
           const expression = await patchesOfFile(device, trained, slide, columns);
           await writePatches(join(patches, `${id}.safetensors`), slide, expression, genes);
         }
+        return line([id, ...columns.map((g) => short(prediction.expression[g]!))]);
       } finally {
         slide.close();
       }
-    }
-    await writeFileAtomic(out, rows);
+    };
+    failed = await writeRows(out, line(['slide', ...genes]), files, predictFile, warn);
   } finally {
     device.close();
   }
+  if (failed.length > 0) throw slidesFailed(out, failed, files.length);
   say(`Wrote ${out}${attention ? `, ${attention}/` : ''}${patches ? `, ${patches}/` : ''}`);
 }
 
+interface FeaturePath {
+  readonly id: string;
+  readonly path: string;
+}
+
+/** What of one slide keeps no other from being predicted: its values, and a file that cannot be read to its end. */
+const ONE_SLIDE = /^(non-finite-|bad-|not-readable$|read-failed$|no-file$)/;
+
+/**
+ * Writes the rows as they come: a slide that fails is left out.
+ *
+ * @returns the slides that failed
+ * @throws HistogradError `slides-failed` when there is none left to write
+ */
+export async function writeRows(
+  out: string,
+  header: string,
+  files: readonly FeaturePath[],
+  rowOf: (file: FeaturePath) => Promise<string>,
+  warn: (text: string) => void,
+): Promise<string[]> {
+  const failed: string[] = [];
+  let problem: unknown;
+  async function* rows() {
+    yield header;
+    for (const file of files) {
+      try {
+        yield await rowOf(file);
+      } catch (cause) {
+        if (!(cause instanceof HistogradError && ONE_SLIDE.test(cause.code))) {
+          problem = cause;
+          throw cause;
+        }
+        failed.push(file.id);
+        warn(`${file.id}: ${cause.message}`);
+      }
+    }
+    if (failed.length === files.length) throw slidesFailed(out, failed, files.length);
+  }
+  // What was wrong with the rows was not the writing.
+  await writeFileAtomic(out, rows()).catch((cause: unknown) => {
+    throw problem ?? cause;
+  });
+  return failed;
+}
+
+function slidesFailed(out: string, failed: readonly string[], of: number): HistogradError {
+  const all = failed.length === of;
+  return new HistogradError(
+    'slides-failed',
+    `${failed.length} of ${formatCount(of, 'slide')} could not be predicted: ${failed.slice(0, 20).join(', ')}${failed.length > 20 ? ', …' : ''}.`,
+    `See the warnings above; ${all ? `${out} was not written` : `${out} holds the others`}.`,
+  );
+}
+
 /** A slide from its open file: whole, or in pieces where it is too large for that. */
-async function predictFile(
+async function predictSlide(
   device: Device,
   trained: TrainedModel,
   slide: FeatureFile,

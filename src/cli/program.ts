@@ -115,11 +115,11 @@ function train(): Command {
     )
     .option(
       '--feature-scale [kind]',
-      'zscore or none: standardise features on the training slides (default: none)',
+      'zscore or none: standardise features on the training slides (default: zscore)',
     )
     .option(
       '--target-scale [kind]',
-      'zscore or none: standardise genes on the training slides (default: none)',
+      'zscore or none: standardise genes on the training slides (default: zscore)',
     )
     .option(
       '--epochs <n>',
@@ -177,7 +177,7 @@ function train(): Command {
     .addOption(adapter())
     .option('--title <text>', "the report's title")
     .option('--resume', 'go on with the run in --out, with its options: no others are needed')
-    .option('--quiet', 'print errors only')
+    .option('--quiet', 'print only warnings and errors')
     .option('--json', 'print the scores as JSON on standard output')
     .addHelpText(
       'after',
@@ -236,7 +236,7 @@ function extract(): Command {
     .option('--format <name>', "h5 (CLAM's layout) or safetensors (default: h5)")
     .option('--preview <dir>', 'also draw which tiles were kept, one SVG per slide')
     .addOption(adapter())
-    .option('--quiet', 'print errors only')
+    .option('--quiet', 'print only warnings and errors')
     .addHelpText(
       'after',
       `
@@ -298,7 +298,7 @@ function predict(): Command {
     )
     .addOption(streamAbove())
     .addOption(adapter())
-    .option('--quiet', 'print errors only')
+    .option('--quiet', 'print only warnings and errors')
     .action(async (flags: Record<string, unknown>) => {
       const { predictCommand } = await import('./predict.ts');
       await predictCommand(flags);
@@ -320,9 +320,9 @@ function doctor(): Command {
 
 function demo(): Command {
   return command('demo', 'train all models on a small simulated cohort and write a report')
-    .option('--out <dir>', 'where to write', 'runs/demo')
+    .option('--out <dir>', 'run folder to write; the cohort goes into <dir>-data', 'runs/demo')
     .addOption(adapter())
-    .option('--quiet', 'print errors only')
+    .option('--quiet', 'print only warnings and errors')
     .action(async (flags: Record<string, unknown>) => {
       const { demoCommand } = await import('./demo.ts');
       await demoCommand(flags);
@@ -356,7 +356,7 @@ function data(): Command {
     .option('--sections <ids>', 'sections to use, with commas (default: all)')
     .option('--validation', 'keep one section or patient per fold for validation')
     .option('--seed <n>', 'draws the validation groups (default: 0)', NUMBER)
-    .option('--quiet', 'print errors only')
+    .option('--quiet', 'print only warnings and errors')
     .action(async (flags: Record<string, unknown>) => {
       const { stBagsCommand } = await import('./st-bags.ts');
       await stBagsCommand(flags);

@@ -41,7 +41,7 @@ export async function stBagsCommand(flags: Readonly<Record<string, unknown>>): P
   say(`\nNext:
   ${commandName()} train --features ${options.out}/features --expression ${options.out}/expression.csv \\
     ${severalPatients ? byPatient : bySection} \\
-    --transform log2 --feature-scale zscore --model all --out runs/st`);
+    --transform log2 --model all --out runs/st`);
   if (severalPatients) {
     say(`
 To leave out sections instead (training and test then share the patient), replace its second line by:

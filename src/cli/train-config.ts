@@ -3,19 +3,20 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { nearestNames } from '../data/expression-table.ts';
 import { readText } from '../data/node/read-file.ts';
 import { HistogradError } from '../errors.ts';
 import {
+  checkModelOptions,
   MODEL_KINDS,
   type ModelKind,
   type ModelOptions,
   modelDefaults,
   trainingDefaults,
 } from '../models/registry.ts';
+import { nearestNames } from '../nearest-names.ts';
+import { MOST_AT_ONCE } from '../training/bag-limit.ts';
 import { parseGeneRegimes } from '../training/gene-groups.ts';
-import { checkModelOptions } from '../training/model-options.ts';
-import { RUN_FILES } from '../training/run-folder.ts';
+import { RUN_FILES } from '../training/run-files.ts';
 import { TRAIN_DEFAULTS, type TrainOptions } from '../training/task.ts';
 import { adapterOption } from './adapter-request.ts';
 import { checkOptions } from './check-options.ts';
@@ -85,10 +86,13 @@ const schema = z.strictObject({
 
 export type TrainConfig = z.infer<typeof schema>;
 
+/** Folds where nothing is said of them. */
+export const FOLDS = 5;
+
 /**
  * Merges flags over the config file they name, and that over the options of a run to resume; checks the result.
  *
- * @throws HistogradError `usage`, `bad-config`, `no-file`
+ * @throws HistogradError `usage`, `bad-option`, `bad-config`, `no-file`
  */
 export async function readTrainConfig(
   flags: Readonly<Record<string, unknown>>,
@@ -138,8 +142,9 @@ export function checkTrainConfig(
       'Give one of them.',
     );
   }
-  for (const kind of MODEL_KINDS) checkSet(kind, config.set[kind] ?? {});
-  for (const kind of config.model) checkModelOptions(kind, optionsOf(config, kind).modelOptions);
+  // One seed for all: it decides the folds too.
+  const others = Object.keys(training).filter((name) => name !== 'seed');
+  for (const kind of MODEL_KINDS) checkModelOptions(kind, config.set[kind] ?? {}, others);
   return config;
 }
 
@@ -167,7 +172,22 @@ export function optionsOf(
   const checked = checkOptions(z.object(training), given, `Training options of ${kind}`);
   const options: Record<string, unknown> = { ...defaults };
   for (const [key, value] of Object.entries(checked)) if (value !== undefined) options[key] = value;
+  // Spelled out or not, they are the same run.
+  if (options.precision === 'float32') delete options.precision;
+  if (options.streamAbove === MOST_AT_ONCE) delete options.streamAbove;
   return { modelOptions, options: { ...defaults, ...options } };
+}
+
+/** What a `config.json` comes to, defaults included: equal for configs that do the same. */
+export function resolvedConfig(saved: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const config = checkOptions(schema, { ...saved, out: '' }, RUN_FILES.config);
+  const own = Object.entries(config).filter(([key]) => !(key in training) && key !== 'set');
+  return {
+    ...{ folds: FOLDS, leaveOnePatientOut: false, coordsColumns: false },
+    ...{ orientation: 'auto', onMissing: 'error' },
+    ...Object.fromEntries(own.filter(([, value]) => value !== undefined)),
+    models: config.model.map((kind) => optionsOf(config, kind)),
+  };
 }
 
 async function readConfigFile(path: string): Promise<Record<string, unknown>> {
@@ -233,27 +253,6 @@ function mergeSet(fromFile: unknown, flags: readonly unknown[]): unknown {
 function literal(text: string): number | string | boolean {
   if (text === 'true' || text === 'false') return text === 'true';
   return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
-}
-
-function checkSet(kind: ModelKind, options: Readonly<Record<string, unknown>>): void {
-  const own = modelDefaults(kind);
-  const names = [...Object.keys(own), ...Object.keys(training).filter((name) => name !== 'seed')];
-  for (const [name, value] of Object.entries(options)) {
-    const expected = own[name];
-    if (!names.includes(name)) {
-      const near = nearestNames(name, names);
-      throw usage(
-        `${kind} has no option ${name}${near.length > 0 ? ` (did you mean ${near.join(' or ')}?)` : ''}.`,
-        `Options of ${kind}: ${names.join(', ')}.`,
-      );
-    }
-    if (expected !== undefined && typeof expected !== typeof value) {
-      throw usage(
-        `${kind}.${name} must be a ${typeof expected}, found ${JSON.stringify(value)}.`,
-        `Its default is ${expected}.`,
-      );
-    }
-  }
 }
 
 function usage(problem: string, advice: string): HistogradError {

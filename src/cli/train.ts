@@ -11,7 +11,8 @@ import { formatCount, formatDuration, formatSignificant } from '../report/format
 import { renderReport } from '../report/report.ts';
 import type { ReportData } from '../report/types.ts';
 import { readsHalves } from '../tensor/convert.ts';
-import { oversizeWarning } from '../training/bag-limit.ts';
+import { oversizeWarning, streamWarning } from '../training/bag-limit.ts';
+import { neighbourWarning, requirePairs } from '../training/check-task.ts';
 import { cohortSource } from '../training/cohort-source.ts';
 import { crossValidate } from '../training/cross-validate.ts';
 import { fingerprintData } from '../training/data-fingerprint.ts';
@@ -27,7 +28,14 @@ import { openRunFolder } from '../training/run-folder.ts';
 import { type RunSummary, summarise } from '../training/run-results.ts';
 import { interrupted, interruptible, RunProgress, type Talk, talk } from './progress.ts';
 import { scoreNotes, scoreTable, unitOf } from './score-table.ts';
-import { optionsOf, readTrainConfig, type TrainConfig, topGenes } from './train-config.ts';
+import {
+  FOLDS,
+  optionsOf,
+  readTrainConfig,
+  resolvedConfig,
+  type TrainConfig,
+  topGenes,
+} from './train-config.ts';
 
 export async function trainCommand(flags: Readonly<Record<string, unknown>>): Promise<void> {
   const config = await readTrainConfig(flags);
@@ -59,6 +67,10 @@ export async function runTraining(
 ): Promise<RunSummary> {
   const cohort = await readCohort(config, warn);
   const splits = await makeSplits(config, cohort);
+  const fewest = Math.min(...splits.map(({ train }) => train.length));
+  for (const model of config.model)
+    for (const { train } of splits)
+      requirePairs(model, train.length, optionsOf(config, model).options.batchSize);
   const regimes = parseGeneRegimes(config.geneRegime);
   const jobs = config.model.flatMap((model) => regimes.map((regime) => ({ model, regime })));
   const { out, resume = false } = config;
@@ -66,7 +78,10 @@ export async function runTraining(
   // Before the folder: without an adapter nothing is written.
   const device = await Device.open(config.adapter ? { adapter: config.adapter } : {});
   const { mark: tuningMark } = device.chosenTuning;
-  const run = await openRunFolder(out, identity(config), resume, { data, tuningMark });
+  const run = await openRunFolder(out, identity(config), resume, {
+    ...{ data, tuningMark },
+    comesTo: resolvedConfig,
+  });
   const { name, why } = device.adapter;
   say(
     `${formatCount(cohort.slides.length, 'slide')}, ${formatCount(cohort.genes.length, 'gene')}, ${formatCount(splits.length, 'fold')}; on ${name} (${why})`,
@@ -91,9 +106,15 @@ export async function runTraining(
   const total = sumOf(jobs.map(({ model, regime }) => groupsOf(regime) * sumOf(planned(model))));
   const progress = new RunProgress(total, !config.quiet, say);
   const source = cohortSource(cohort.slides, config);
+  const streamed = streamWarning(
+    config.model.filter((model) => optionsOf(config, model).options.streamAbove !== undefined),
+  );
+  if (streamed) warn(streamed);
   for (const model of config.model) {
     const large = oversizeWarning(device, source, model, optionsOf(config, model).modelOptions);
     if (large) warn(`${model}: ${large}`);
+    const same = neighbourWarning(model, optionsOf(config, model).modelOptions, fewest);
+    if (same) warn(`${model}: ${same}`);
   }
   const models: ReportData['models'] = [];
   try {
@@ -252,7 +273,7 @@ async function makeSplits(config: TrainConfig, { slides }: Cohort): Promise<Spli
     return readSplits(config.splits, ids, patients, { seed, validationFraction });
   }
   if (config.leaveOnePatientOut) return leaveOnePatientOut(patients, { seed, validationFraction });
-  return kFoldSplits(patients, { folds: config.folds ?? 5, seed, validationFraction });
+  return kFoldSplits(patients, { folds: config.folds ?? FOLDS, seed, validationFraction });
 }
 
 /** Steps of each fold without early stopping. */

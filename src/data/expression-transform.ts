@@ -3,7 +3,9 @@ import { HistogradError } from '../errors.ts';
 import type { ExpressionTable } from './expression-table.ts';
 
 /** `log2`: log2(1 + x); `log10`: log10(1 + x); `none`: as they are. */
-export type ExpressionTransform = 'log2' | 'log10' | 'none';
+export type ExpressionTransform = (typeof TRANSFORMS)[number];
+
+export const TRANSFORMS = ['log2', 'log10', 'none'] as const;
 
 /**
  * The table with its values transformed.

@@ -222,7 +222,7 @@ export function checkFinite(values: Float32Array, width: number, name: string, f
   throw new HistogradError(
     'non-finite-feature',
     `${name}: the feature in row ${firstRow + Math.floor(at / width)}, column ${at % width} (counted from 0) is ${values[at]}, not a finite float32.`,
-    'Extract the slide again, or remove the patch; training on it would spoil every weight.',
+    'Extract the slide again, or leave it out: training on it would spoil every weight.',
   );
 }
 

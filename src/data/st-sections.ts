@@ -5,6 +5,7 @@
 import Papa from 'papaparse';
 import { z } from 'zod';
 import { HistogradError } from '../errors.ts';
+import { parseJson } from './checked-json.ts';
 
 /** One tissue section. */
 export interface StSection {
@@ -64,7 +65,7 @@ const GENES = z
  * @throws HistogradError `bad-pack` for other content, a section twice or one without a patient
  */
 export function parseStSections(text: string, name: string): StSection[] {
-  const { sections } = parseJson(SECTIONS, text, name);
+  const { sections } = parseJson(text, SECTIONS, (what) => badPack(name, what));
   const seen = new Set<string>();
   return sections.map(({ id, patient, animal, spots }) => {
     if (seen.has(id)) throw badPack(name, `section ${id} is listed twice`);
@@ -84,7 +85,7 @@ export function parseStSections(text: string, name: string): StSection[] {
  * @throws HistogradError `bad-pack` for other content
  */
 export function parseStGenes(text: string, name: string): StGenes {
-  const columns = parseJson(GENES, text, name);
+  const columns = parseJson(text, GENES, (what) => badPack(name, what));
   const positions = new Map<string, number>();
   const joined = new Set<string>();
   const ranks: number[] = [];
@@ -179,20 +180,6 @@ export function parseStCounts(
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return Uint16Array.from({ length: spots * columns }, (_, i) => view.getUint16(2 * i, true));
-}
-
-function parseJson<T>(schema: z.ZodType<T>, text: string, name: string): T {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw badPack(name, `not JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const where = issue?.path.join('.') || 'the top level';
-  throw badPack(name, `at ${where}: ${issue?.message ?? 'unexpected content'}`);
 }
 
 /** A pack's file does not hold what it should. */

@@ -1,10 +1,10 @@
 /** The models by name: for the command line, checkpoints and reports. */
-import { HistogradError } from '../errors.ts';
 import { CONTRASTIVE, Contrastive } from './contrastive.ts';
 import { DIRECT_ABMIL, DirectAbmil } from './direct-abmil.ts';
 import { DIRECT_PATCH_LEVEL, DirectPatchLevel } from './direct-patch-level.ts';
 import { KNN, Knn } from './knn.ts';
 import type { ExpressionModel, ModelContext, ModelSizes } from './model.ts';
+import { checkOptions, checkSizes, type ModelOptions } from './model-options.ts';
 import { RIDGE, Ridge } from './ridge.ts';
 
 export const MODEL_KINDS = [
@@ -16,7 +16,7 @@ export const MODEL_KINDS = [
 ] as const;
 export type ModelKind = (typeof MODEL_KINDS)[number];
 
-export type ModelOptions = Record<string, number | string | boolean>;
+export type { ModelOptions };
 
 /** How a model is trained by default (systems.md §1; the paper's own settings were not reachable). */
 export interface TrainingDefaults {
@@ -53,7 +53,7 @@ interface Definition {
   create(context: ModelContext, sizes: ModelSizes, options: ModelOptions): ExpressionModel;
 }
 
-/** Options arrive as a flat record; `createModel` has checked them against the defaults' names and types. */
+/** Options arrive as a flat record; `createModel` has checked them. */
 function define<Options extends object>(
   title: string,
   defaults: Options,
@@ -99,27 +99,32 @@ export function trainingDefaults(kind: ModelKind): TrainingDefaults {
   return { ...DEFINITIONS[kind].training };
 }
 
-/** A new model; options that are not given take their defaults, unknown or wrongly typed ones are refused. */
+/**
+ * Checks a model's own options; those that are missing take their defaults.
+ *
+ * @param others names that may stand among them, and are checked elsewhere
+ * @throws HistogradError `bad-option` (unknown, of another type, out of its range, or none of the words allowed)
+ */
+export function checkModelOptions(
+  kind: ModelKind,
+  options: Readonly<Record<string, unknown>>,
+  others: readonly string[] = [],
+): void {
+  checkOptions(kind, DEFINITIONS[kind].defaults, options, others);
+}
+
+/**
+ * A new model; options that are not given take their defaults.
+ *
+ * @throws HistogradError `bad-option`, as `checkModelOptions`, and for sizes that are not whole numbers from 1
+ */
 export function createModel(
   kind: ModelKind,
   context: ModelContext,
   sizes: ModelSizes,
   options: ModelOptions = {},
 ): ExpressionModel {
-  const { defaults, create } = DEFINITIONS[kind];
-  for (const [name, value] of Object.entries(options)) {
-    const expected = defaults[name];
-    if (typeof expected !== typeof value) {
-      throw new HistogradError(
-        'option',
-        expected === undefined
-          ? `${kind} has no option ${name}.`
-          : `${kind}: option ${name} takes a ${typeof expected}, found ${JSON.stringify(value)}.`,
-        `Options of ${kind}: ${Object.entries(defaults)
-          .map(([n, v]) => `${n} (default ${v})`)
-          .join(', ')}.`,
-      );
-    }
-  }
-  return create(context, sizes, options);
+  checkSizes(kind, sizes);
+  checkModelOptions(kind, options);
+  return DEFINITIONS[kind].create(context, sizes, options);
 }

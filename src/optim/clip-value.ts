@@ -3,7 +3,7 @@ import type { Parameter } from '../autograd/parameter.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import { elementwisePlan } from '../tensor/grid.ts';
 import { bindPart, elementParts } from '../tensor/parts.ts';
-import { requireOption } from './optimizer.ts';
+import { requireOption } from './require-option.ts';
 
 const kernel = defineKernel('clip-value', code);
 

@@ -6,7 +6,7 @@ import { elementwisePlan } from '../tensor/grid.ts';
 import { bindPart, elementParts } from '../tensor/parts.ts';
 import { keep } from '../tensor/scope.ts';
 import { sameShape, Tensor } from '../tensor/tensor.ts';
-import { requireOption } from './optimizer.ts';
+import { requireOption } from './require-option.ts';
 
 const kernel = defineKernel('ema', code);
 

@@ -6,6 +6,7 @@ import { defineKernel } from '../gpu/kernel.ts';
 import { rowPlan } from '../tensor/grid.ts';
 import { bindPart, elementParts, type Part } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { requireOption } from './require-option.ts';
 
 const kernel = defineKernel('grad-norm', code);
 /** Elements whose squares one row of threads adds up. */
@@ -22,7 +23,9 @@ const FOUR = [0, 1, 2, 3] as const;
  * The norm of all gradients together, and the factor that brings it down to `maxNorm`
  * (torch.nn.utils.clip_grad_norm_), computed and kept on the GPU.
  *
+ * @param maxNorm from 0; Infinity (the default) only measures
  * @returns float32 [norm, factor, 1 when finite else 0], for an optimiser's `step`
+ * @throws HistogradError `option` for a maxNorm that is negative or NaN; `no-gradient`
  */
 export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm = NO_LIMIT): Tensor {
   return clipOf('clipGradNorm', parameters, maxNorm, null);
@@ -48,6 +51,7 @@ function clipOf(
   maxNorm: number,
   lossScale: Tensor | null,
 ): Tensor {
+  requireOption(maxNorm >= 0, caller, 'a maxNorm of at least 0', maxNorm);
   const grads = [...parameters].flatMap((p) => (p.grad ? [p.grad] : []));
   const device = grads[0]?.device;
   if (!device) {

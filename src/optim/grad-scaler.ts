@@ -7,7 +7,7 @@ import { mul } from '../ops/binary.ts';
 import { keep } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { clipScaledGradNorm } from './grad-norm.ts';
-import { requireOption } from './optimizer.ts';
+import { requireOption } from './require-option.ts';
 
 const kernel = defineKernel('grad-scaler', code);
 
@@ -87,7 +87,7 @@ export class GradScaler {
    * `clipGradNorm` of the gradients as they are without the scale.
    *
    * @returns float32 [norm, factor, 1 when finite else 0], for an optimiser's `step` and for `update`
-   * @throws HistogradError `no-gradient`
+   * @throws HistogradError as `clipGradNorm`
    */
   unscale(parameters: Iterable<Parameter>, maxNorm?: number): Tensor {
     return clipScaledGradNorm(parameters, this.#scale, maxNorm);

@@ -87,19 +87,27 @@ export abstract class Optimizer<Options extends GroupOptions> {
    *
    * @param clip from `clipGradNorm` or a `GradScaler`, which scales the gradients; null: as they are
    * @param factor on the learning rate of every group, from a schedule; as a function where the step is captured
+   * @throws HistogradError `use-after-free` when one of its parameters was disposed, with a gradient or without
    */
   step(clip: Tensor | null = null, factor?: number | (() => number)): void {
+    const gone = this.#slots.find(({ parameter }) => parameter.disposed);
+    if (gone) throw freed(gone.name);
     const present = this.#slots.filter(({ parameter }) => parameter.grad);
     if (present.length === 0) return;
     if (isRecording() && typeof factor === 'number') throw frozenFactor(factor);
     const recipes: Recipe[] = [];
-    everyStep(() => {
-      this.#steps++;
-      const times = typeof factor === 'function' ? factor() : (factor ?? 1);
-      this.groups.forEach((options, g) => {
-        recipes[g] = this.recipe(options, options.lr * times);
-      });
-    });
+    everyStep(
+      () => {
+        this.#steps++;
+        const times = typeof factor === 'function' ? factor() : (factor ?? 1);
+        this.groups.forEach((options, g) => {
+          recipes[g] = this.recipe(options, options.lr * times);
+        });
+      },
+      () => {
+        this.#steps--;
+      },
+    );
     const counts = this.#counts!;
     const scale = clip ?? clipGradNorm(present.map(({ parameter }) => parameter));
     counts.count(
@@ -158,6 +166,14 @@ export abstract class Optimizer<Options extends GroupOptions> {
   }
 }
 
+function freed(name: string): HistogradError {
+  return new HistogradError(
+    'use-after-free',
+    `Optimiser: the parameter ${name} was disposed.`,
+    'Dispose of an optimiser before its parameters; make a new one for those that are left.',
+  );
+}
+
 function frozenFactor(factor: number): HistogradError {
   return new HistogradError(
     'capture',
@@ -186,16 +202,6 @@ function requireDistinct(groups: readonly ReadonlyMap<string, Parameter>[]): voi
     names.add(name);
     seen.add(parameter);
   }
-}
-
-/** Throws unless `ok`. */
-export function requireOption(ok: boolean, name: string, expected: string, found: unknown): void {
-  if (ok) return;
-  throw new HistogradError(
-    'option',
-    `${name}: expected ${expected}, found ${found}.`,
-    'Correct it.',
-  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { requireOption } from './optimizer.ts';
+import { requireOption } from './require-option.ts';
 
 export interface PlateauOptions {
   /** Whether a smaller (`min`) or a larger (`max`) metric is better. */

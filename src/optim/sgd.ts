@@ -1,7 +1,8 @@
 import code from '../../shaders/sgd.wgsl';
 import { defineKernel } from '../gpu/kernel.ts';
 import type { Recipe } from './bundles.ts';
-import { type GroupOptions, Optimizer, type Parameters, requireOption } from './optimizer.ts';
+import { type GroupOptions, Optimizer, type Parameters } from './optimizer.ts';
+import { requireOption } from './require-option.ts';
 import type { PerStep } from './step-counts.ts';
 
 const kernel = defineKernel('sgd', code);

@@ -53,8 +53,9 @@ export class Tensor {
 
   /** Uninitialised memory: the next kernel must write every element. */
   static empty(device: Device, shape: Shape, dtype: DType = 'f32', purpose = 'tensor'): Tensor {
+    const extents = checked(shape);
     const buffer = device.acquire(bufferBytes(shape, dtype), `${purpose} [${shape.join(', ')}]`);
-    return new Tensor(device, [...shape], dtype, { buffer, owners: 1, version: 0 });
+    return new Tensor(device, extents, dtype, { buffer, owners: 1, version: 0 });
   }
 
   /** A tensor holding a copy of `data`; plain arrays become float32. */
@@ -90,6 +91,7 @@ export class Tensor {
     dtype: DType,
     shape: Shape = [count],
   ): Tensor {
+    const extents = checked(shape);
     if (sizeOf(shape) !== count) {
       throw new HistogradError(
         'shape',
@@ -99,7 +101,7 @@ export class Tensor {
     }
     const buffer = device.acquireForWrite(data.byteLength, `tensor [${shape.join(', ')}]`);
     device.write(buffer, data);
-    return new Tensor(device, [...shape], dtype, { buffer, owners: 1, version: 0 });
+    return new Tensor(device, extents, dtype, { buffer, owners: 1, version: 0 });
   }
 
   static scalar(device: Device, value: number): Tensor {
@@ -141,14 +143,19 @@ export class Tensor {
   /** To be called by whoever overwrites the memory with a kernel (an optimiser), as `assign` does itself. */
   bumpVersion(): void {
     const storage = this.#live();
-    everyStep(() => {
-      storage.version++;
-    });
+    everyStep(
+      () => {
+        storage.version++;
+      },
+      () => {
+        storage.version--;
+      },
+    );
   }
 
   /** Another tensor over the same memory, with an own lifetime. No gradient passes: `reshape` is for that. */
   view(shape: Shape = this.shape): Tensor {
-    return new Tensor(this.device, [...shape], this.dtype, this.share());
+    return new Tensor(this.device, checked(shape), this.dtype, this.share());
   }
 
   /** Counts one more owner of the memory; whoever calls this must wrap it in a tensor. */
@@ -226,6 +233,19 @@ export class Tensor {
 
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, n) => product * n, 1);
+}
+
+/** A copy, of whole extents from 0. */
+function checked(shape: Shape): Shape {
+  for (const extent of shape) {
+    if (Number.isSafeInteger(extent) && extent >= 0) continue;
+    throw new HistogradError(
+      'shape',
+      `A tensor cannot have the shape [${shape.join(', ')}].`,
+      'Extents are whole numbers from 0.',
+    );
+  }
+  return [...shape];
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {

@@ -24,6 +24,12 @@ export function streams(kind: ModelKind): boolean {
   return kind === 'direct-abmil';
 }
 
+/** A warning where `--stream-above` was given for models that take no slide in pieces; null for others. */
+export function streamWarning(asked: readonly ModelKind[]): string | null {
+  if (asked.length === 0 || asked.some(streams)) return null;
+  return `--stream-above changes nothing here: ${asked.join(', ')} ${asked.length > 1 ? 'take' : 'takes'} slides whole (direct-abmil takes them in pieces)`;
+}
+
 /** A bag, or as many of its patches as fit, always the same random ones; `patches` are their rows in the whole bag. */
 export function fittingPart(
   bag: PatchFeatures,

@@ -47,18 +47,25 @@ const MOST_HALF = 65_504;
  *
  * @param dtype 'f16' for products inside `autocast`: half the bytes on the way and in memory. Bags that were float16 in
  *   their files, and are not scaled, lose nothing.
- * @throws HistogradError `half-range` for a feature that is infinite in float16
+ * @throws HistogradError `half-range` for a feature that is infinite in float16, which names the slide if `slides` are given
  */
 export function uploadBags(
   device: Device,
-  { features, offsets }: PackedBags,
-  width: number,
+  { indices, features, offsets }: PackedBags,
+  { width, slides }: Pick<BagSource, 'width'> & Partial<Pick<BagSource, 'slides'>>,
   scale: Scale | null,
   dtype: FloatType = 'f32',
 ): Bags {
   if (scale) applyScale(features, scale);
   const shape = [features.length / width, width];
-  if (dtype === 'f16') requireHalfRange(features, width, 'a batch');
+  if (dtype === 'f16') {
+    requireHalfRange(features, width, (row) => {
+      const bag = offsets.findLastIndex((start) => start <= row);
+      const slide = slides?.[indices[bag]!];
+      if (!slide) return `row ${row} of a batch`;
+      return rowOf(slide, row - offsets[bag]!, offsets[bag + 1]! - offsets[bag]!);
+    });
+  }
   return {
     features:
       dtype === 'f16' ? Tensor.half(device, features, shape) : Tensor.from(device, features, shape),
@@ -69,17 +76,31 @@ export function uploadBags(
 /**
  * Throws `half-range` for a feature that is infinite in float16.
  *
- * @param of what the rows are of, for the message
+ * @param where words for a row
  */
-export function requireHalfRange(features: Float32Array, width: number, of: string): void {
+export function requireHalfRange(
+  features: Float32Array,
+  width: number,
+  where: (row: number) => string,
+): void {
   let at = 0;
   while (at < features.length && Math.abs(features[at]!) <= MOST_HALF) at++;
   if (at === features.length) return;
   throw new HistogradError(
     'half-range',
-    `The feature in row ${Math.floor(at / width)} of ${of}, column ${at % width} (counted from 0), is ${features[at]}, beyond the ${MOST_HALF} that float16 reaches.`,
+    `The feature in ${where(Math.floor(at / width))}, column ${at % width} (counted from 0), is ${features[at]}, beyond the ${MOST_HALF} that float16 reaches.`,
     'Scale the features (--feature-scale zscore), or train in float32.',
   );
+}
+
+/** Words for a row of a slide, of which `used` patches are taken. */
+export function rowOf(
+  { id, rows }: BagSource['slides'][number],
+  row: number,
+  used: number,
+): string {
+  const drawn = used < rows ? `the ${used} patches drawn from ` : '';
+  return `row ${row} of ${drawn}slide ${id}`;
 }
 
 /** Which slides come to the GPU whole, and how many patches may be there at once. */
@@ -104,7 +125,7 @@ export async function* uploaded(
   const beyond = slides.some((slide) => source.slides[slide]!.rows > limit);
   const sample = beyond ? { maxPatches: limit, seed: 0, epoch: 0 } : undefined;
   for await (const batch of source.batches(order, sample)) {
-    const bags = uploadBags(device, batch, source.width, scale);
+    const bags = uploadBags(device, batch, source, scale);
     try {
       yield { ...bags, indices: batch.indices };
     } finally {

@@ -23,7 +23,7 @@ export function uploadBatch(
 ): { bags: Bags; targets: Tensor } {
   const rows = takeRows(targets, batch.indices, genes.length);
   return {
-    bags: uploadBags(device, batch, source.width, scales.features, dtype),
+    bags: uploadBags(device, batch, source, scales.features, dtype),
     targets: Tensor.from(device, rows, [batch.indices.length, genes.length]),
   };
 }

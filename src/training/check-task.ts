@@ -1,6 +1,6 @@
 import { HistogradError } from '../errors.ts';
+import { checkModelOptions, type ModelKind, type ModelOptions } from '../models/registry.ts';
 import { patchLimit, streams } from './bag-limit.ts';
-import { checkModelOptions } from './model-options.ts';
 import type { TrainOptions, TrainTask } from './task.ts';
 
 const RANGES: readonly [keyof TrainOptions, (value: number) => boolean, string][] = [
@@ -29,7 +29,7 @@ function notNegative(value: number): boolean {
 }
 
 /**
- * @throws HistogradError `bad-option` (an option out of its range), `bad-task` (no training slides, targets that do not
+ * @throws HistogradError `bad-option` (an option out of its range, or a step of Contrastive with one slide), `bad-task` (no training slides, targets that do not
  *   fit, a slide that does not exist), `non-finite-target` (naming slide and gene), `batch-too-large` (the features of
  *   a training step do not fit into one buffer)
  */
@@ -78,6 +78,41 @@ export function checkTask(task: TrainTask): void {
     );
   }
   checkBatchSize(task);
+  requirePairs(task.kind, split.train.length, options.batchSize);
+}
+
+/**
+ * A warning where every slide would get the same prediction, the mean of the training slides, since all of them are neighbours; else null.
+ *
+ * @param slides how many there are to learn from
+ */
+export function neighbourWarning(
+  kind: ModelKind,
+  { k, weighting }: ModelOptions,
+  slides: number,
+): string | null {
+  const plainMean = kind === 'knn' || weighting === 'uniform';
+  if (!plainMean || typeof k !== 'number' || k < slides) return null;
+  return `with k = ${k} and ${slides} training slides every prediction is their mean: choose a smaller k, such as ${fittingNeighbours(slides)}`;
+}
+
+/** A share of the training slides that leaves predictions to differ. */
+export function fittingNeighbours(slides: number): number {
+  return Math.max(1, Math.round(slides / 5));
+}
+
+/**
+ * The contrastive loss of a single pair is 0, and so is its gradient.
+ *
+ * @throws HistogradError `bad-option` where a step of Contrastive would have one slide
+ */
+export function requirePairs(kind: ModelKind, slides: number, batchSize: number): void {
+  if (kind !== 'contrastive' || Math.floor(slides / batches(slides, batchSize)) > 1) return;
+  throw new HistogradError(
+    'bad-option',
+    `contrastive learns to tell the slides of a step from each other, and of ${slides} training slides in steps of ${batchSize} at most one would be alone.`,
+    slides > 1 ? 'Take 3 slides per step or more (--batch-size).' : 'Add training slides.',
+  );
 }
 
 /** In the worst case the largest bags meet in one batch. */
@@ -88,7 +123,7 @@ function checkBatchSize(task: TrainTask): void {
   const rows = split.train
     .map((slide) => Math.min(source.slides[slide]!.rows, options.maxPatches))
     .sort((a, b) => b - a);
-  const largest = rows.slice(0, largestBatch(rows.length, options.batchSize));
+  const largest = rows.slice(0, Math.ceil(rows.length / batches(rows.length, options.batchSize)));
   const patches = largest.reduce((sum, n) => sum + n, 0);
   if (patches <= limit) return;
   throw new HistogradError(
@@ -98,9 +133,9 @@ function checkBatchSize(task: TrainTask): void {
   );
 }
 
-/** Bags in the largest batch of an epoch: batches are as even in size as can be. */
-function largestBatch(slides: number, batchSize: number): number {
-  return Math.ceil(slides / Math.ceil(slides / batchSize));
+/** Batches of an epoch, which are as even in size as can be. */
+function batches(slides: number, batchSize: number): number {
+  return Math.ceil(slides / batchSize);
 }
 
 function bad(problem: string): HistogradError {

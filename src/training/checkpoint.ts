@@ -1,4 +1,5 @@
 /** The state of an unfinished training, and its file: resuming from it gives the bits of never having stopped. */
+import { isRecord, jsonValue } from '../data/checked-json.ts';
 import {
   parseSafetensors,
   type SafetensorInput,
@@ -105,16 +106,16 @@ export async function serializeCheckpoint({
  * Puts a checkpoint's content into `state`.
  *
  * @param name where it comes from, for error messages
- * @throws HistogradError `bad-safetensors`; `checkpoint-mismatch` when it belongs to another model, other options, genes,
+ * @throws HistogradError `bad-safetensors`, `bad-checkpoint`; `checkpoint-mismatch` when it belongs to another model, other options, genes,
  *   targets, training or validation slides, or another feature width. The features themselves are not compared, nor are
  *   the test slides: a run folder does that (`data-fingerprint.ts`).
  */
 export function restoreCheckpoint(state: TrainingState, bytes: Uint8Array, name: string): void {
-  const { tensors, metadata } = parseSafetensors(bytes, name);
+  const { tensors, metadata } = unlessDamaged(() => parseSafetensors(bytes, name));
   if (metadata.format !== FORMAT) {
     throw mismatch(name, `its format is ${metadata.format ?? 'missing'}, expected ${FORMAT}`);
   }
-  requireSameTask(JSON.parse(metadata.task ?? '{}'), state.identity, name);
+  requireSameTask(entry(metadata, 'task', name), state.identity, name);
   const group = (prefix: string) => {
     const found = new Map<string, StateTensor>();
     for (const [key, tensor] of tensors) {
@@ -127,17 +128,57 @@ export function restoreCheckpoint(state: TrainingState, bytes: Uint8Array, name:
   state.model.loadStateDict(new Map(own));
   state.optimizer.loadStateDict(group('optimizer.'), Number(metadata.optimizerSteps));
   state.generator.seek(Number(metadata.generatorOffset));
-  state.scaler?.loadStateDict(JSON.parse(metadata.scaler ?? '{}'));
+  if (state.scaler) state.scaler.loadStateDict(entry(metadata, 'scaler', name));
   const best = group('best.');
   state.best = best.size > 0 ? best : null;
   state.scales = readScales(tensors);
-  state.progress = { ...newProgress(), ...JSON.parse(metadata.progress ?? '{}') };
+  state.progress = progressOf(metadata, name);
 }
 
 /** How far the training of a checkpoint had come; errors as `parseSafetensors`. */
 export function checkpointProgress(bytes: Uint8Array, name: string): Progress {
-  const { metadata } = parseSafetensorsHeader(bytes, bytes.length, name);
-  return { ...newProgress(), ...JSON.parse(metadata.progress ?? '{}') };
+  const { metadata } = unlessDamaged(() => parseSafetensorsHeader(bytes, bytes.length, name));
+  return progressOf(metadata, name);
+}
+
+function progressOf(metadata: Readonly<Record<string, string>>, name: string): Progress {
+  const saved = entry(metadata, 'progress', name);
+  const fresh = newProgress();
+  const isSound = Object.entries(fresh).every(([key, value]) => {
+    // Earlier versions knew less.
+    const found = saved[key] ?? value;
+    if (key === 'bestScore') return found === null || typeof found === 'number';
+    return typeof found === typeof value && Array.isArray(found) === Array.isArray(value);
+  });
+  if (!isSound) throw damaged(name, 'its progress is not what a checkpoint holds there');
+  return { ...fresh, ...saved };
+}
+
+/** An entry of the metadata that is a JSON object. */
+function entry(
+  metadata: Readonly<Record<string, string>>,
+  key: string,
+  name: string,
+): Record<string, unknown> {
+  const value = jsonValue(metadata[key] ?? '', (what) => damaged(name, `${key}: ${what}`));
+  if (isRecord(value)) return value;
+  throw damaged(name, `its ${key} is not a JSON object`);
+}
+
+/** What `read` returns; of a file of a run that is no safetensors file, says what helps. */
+export function unlessDamaged<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof HistogradError) || cause.code !== 'bad-safetensors') throw cause;
+    throw new HistogradError(cause.code, cause.problem, START_ANEW, { cause });
+  }
+}
+
+const START_ANEW = 'Delete that file and resume: what it held is computed anew.';
+
+export function damaged(name: string, problem: string): HistogradError {
+  return new HistogradError('bad-checkpoint', `${name} is damaged: ${problem}.`, START_ANEW);
 }
 
 export type TaskIdentity = Readonly<Record<string, unknown>>;

@@ -14,6 +14,7 @@ import {
   takeColumns,
 } from './gene-groups.ts';
 import { predictSlides } from './predict.ts';
+import { stoppable } from './stoppable.ts';
 import type { TrainingRecord, TrainOptions, TrainProgress } from './task.ts';
 import { type TrainResult, train } from './train.ts';
 import { type Provenance, serializeModel } from './trained-model.ts';
@@ -73,7 +74,7 @@ export interface CrossValidation {
  * Trains and tests every fold and gene group.
  *
  * @returns what the report needs: test predictions by fold with all genes in order, curves, cost
- * @throws as `train`; `interrupted` between groups too
+ * @throws as `train`; `interrupted` between groups, and while they are tested, too
  */
 export async function crossValidate(job: CrossValidation): Promise<ModelReport> {
   const { genes, targets, splits, source, kind, regime } = job;
@@ -143,7 +144,8 @@ async function trainGroup(
       await record?.saveModel(
         await serializeModel({ ...trained, provenance: provenance(job, split) }),
       );
-      result = await testGroup(job, trained, split.test);
+      const source = stoppable({ ...job, record });
+      result = await testGroup({ ...job, source }, trained, split.test);
       await record?.saveResult(result, slides, genes);
     } finally {
       trained.model.dispose();

@@ -129,7 +129,7 @@ export async function predictBag(
   const { part, patches } = fittingPart(bag, patchLimit(device, bag.width, options));
   const { features, rows, width } = part;
   const packed = { indices: [0], features: features.slice(), offsets: Uint32Array.of(0, rows) };
-  const bags = uploadBags(device, packed, width, scales.features);
+  const bags = uploadBags(device, packed, { width }, scales.features);
   try {
     const prediction = await model.predict(bags);
     unscale(prediction.expression, scales.targets);

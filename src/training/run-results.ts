@@ -8,7 +8,7 @@ import { HistogradError } from '../errors.ts';
 import { evaluatePredictions, type FoldPredictions } from '../metrics/evaluate.ts';
 import type { ModelReport, ReportData } from '../report/types.ts';
 import { OBSERVED } from './prediction-lines.ts';
-import { RUN_FILES } from './run-folder.ts';
+import { badRun, parseRunFile, RUN_FILES } from './run-files.ts';
 
 /** A model's scores; correlations that are undefined are null. */
 interface Scores {
@@ -81,12 +81,12 @@ function defined(value: number): number | null {
  * @throws HistogradError `no-run` (not finished, or none), `bad-run` (files that do not belong together)
  */
 export async function readRun(path: string): Promise<ReportData> {
-  const summary: RunSummary = JSON.parse(await required(path, 'summary'));
-  const environment: Record<string, string> = JSON.parse(await required(path, 'environment'));
-  const config: Record<string, unknown> = JSON.parse(await required(path, 'config'));
+  const summary = await required(path, 'summary');
+  const environment = await required(path, 'environment');
+  const config = await required(path, 'config');
   const { genes, byModel } = await readPredictions(join(path, RUN_FILES.predictions));
   const observed = byModel.get(OBSERVED);
-  const models = summary.models.map(({ scores: _, folds: __, ...model }): ModelReport => {
+  const models = summary.models.map((model): ModelReport => {
     const predicted = byModel.get(model.name);
     if (!observed || !predicted) throw badRun(path, `no predictions of ${model.name}`);
     const folds = [...observed].map(([fold, truth]): FoldPredictions => {
@@ -168,9 +168,8 @@ async function readPredictions(path: string) {
   return { genes: genes ?? [], byModel };
 }
 
-async function required(path: string, file: keyof typeof RUN_FILES): Promise<string> {
-  const name = join(path, RUN_FILES[file]);
-  return readText(name).catch((cause: unknown) => {
+async function required<K extends 'summary' | 'environment' | 'config'>(path: string, file: K) {
+  const text = await readText(join(path, RUN_FILES[file])).catch((cause: unknown) => {
     if (!(cause instanceof HistogradError) || cause.code !== 'no-file') throw cause;
     throw new HistogradError(
       'no-run',
@@ -178,12 +177,5 @@ async function required(path: string, file: keyof typeof RUN_FILES): Promise<str
       'Pass the --out folder of a histograd train that has ended; go on with an unfinished one by --resume.',
     );
   });
-}
-
-function badRun(path: string, problem: string): HistogradError {
-  return new HistogradError(
-    'bad-run',
-    `The run ${path} cannot be read: ${problem}.`,
-    'Its files were changed or come from different runs: train again, or evaluate a checkpoint.',
-  );
+  return parseRunFile(file, text, path);
 }

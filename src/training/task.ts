@@ -8,9 +8,12 @@ import type { BagSource } from './bag-source.ts';
 export interface TrainOptions extends TrainingDefaults {
   /** Decides initial parameters, dropout, data order and sampled patches. */
   seed: number;
-  /** `zscore`: standardise every feature over the patches of the training slides. */
+  /** `zscore` (the default): standardise every feature over the patches of the training slides. */
   featureScale: 'none' | 'zscore';
-  /** `zscore`: standardise every gene over the training slides; predictions are turned back. */
+  /**
+   * `zscore` (the default): standardise every gene over the training slides; predictions are turned back. A new model then predicts about
+   * the mean, from where `none` would take more steps than a training has: expression lies far from 0, a new head's output near it.
+   */
   targetScale: 'none' | 'zscore';
   /** Where a cosine schedule ends (TANGLE's). */
   minLr: number;
@@ -39,8 +42,8 @@ export interface TrainOptions extends TrainingDefaults {
 /** Defaults of what does not depend on the model; the rest is `trainingDefaults(kind)`. */
 export const TRAIN_DEFAULTS = {
   seed: 0,
-  featureScale: 'none',
-  targetScale: 'none',
+  featureScale: 'zscore',
+  targetScale: 'zscore',
   minLr: 1e-8,
   validateEvery: 1,
   evaluationPatches: 16_384,
@@ -87,7 +90,7 @@ export interface TrainTask {
   readonly modelOptions: ModelOptions;
   readonly options: TrainOptions;
   readonly record?: TrainingRecord | undefined;
-  /** When it aborts, training checkpoints and throws `interrupted`. */
+  /** When it aborts, training checkpoints and throws `interrupted`, soon: also amid a validation, which is done anew later. */
   readonly signal?: Pick<AbortSignal, 'aborted'> | undefined;
   /** When it aborts, training ends after the step under way, with the parameters it would keep now. */
   readonly finishEarly?: Pick<AbortSignal, 'aborted'> | undefined;

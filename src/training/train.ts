@@ -25,6 +25,7 @@ import { LossMonitor, type PendingStep, type StepResult } from './loss-monitor.t
 import { explainNonFinite } from './non-finite.ts';
 import { OneStep } from './one-step.ts';
 import { applyScale, fitFeatureScale } from './scaling.ts';
+import { interruption, stoppable } from './stoppable.ts';
 import { type StreamedBatch, stepBatches, stepLimit } from './streaming.ts';
 import type { TrainTask } from './task.ts';
 import type { TrainedModel } from './trained-model.ts';
@@ -213,7 +214,14 @@ class Training {
     const last = epoch === options.epochs || this.endsEarly();
     const due = epoch % options.validateEvery === 0 || last;
     if (split.validation.length > 0 && due) {
-      const { mse, scaledMse, pearson } = await validate(task, state, this.targets);
+      const { mse, scaledMse, pearson } = await validate(task, state, this.targets).catch(
+        (error: unknown) => {
+          // The epoch is validated anew later.
+          if (error instanceof HistogradError && error.code === 'interrupted')
+            return this.interrupt();
+          throw error;
+        },
+      );
       // The contrastive loss is on another scale than an error of expression.
       if (task.kind !== 'contrastive') point.validationLoss = scaledMse;
       if (Number.isFinite(pearson)) point.validationPearson = pearson;
@@ -294,13 +302,8 @@ class Training {
   async interrupt(): Promise<never> {
     await this.checkpoint();
     const { record } = this.task;
-    throw new HistogradError(
-      'interrupted',
-      `Training was interrupted after step ${this.state.progress.step}.`,
-      record
-        ? `A checkpoint is kept in ${record.place}: run the same command with --resume to go on.`
-        : 'Nothing was kept: train with an output folder to be able to resume.',
-    );
+    const kept = record ? `; a checkpoint is kept in ${record.place}` : '';
+    throw interruption(`after step ${this.state.progress.step}${kept}`, record);
   }
 
   checkpointDue(): boolean {
@@ -358,7 +361,9 @@ class Training {
   }
 }
 
-async function fitScales({ source, split, targets, genes, options }: TrainTask) {
+async function fitScales(task: TrainTask) {
+  const { split, targets, genes, options } = task;
+  const source = stoppable(task);
   const { featureScale, targetScale, evaluationPatches } = options;
   const order = packWholeBags(source, split.train, evaluationPatches);
   return {

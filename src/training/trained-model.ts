@@ -1,5 +1,6 @@
 /** A model after training, with all that prediction needs; and its file. */
-import type { ExpressionTransform } from '../data/expression-transform.ts';
+import { isRecord, jsonValue } from '../data/checked-json.ts';
+import { type ExpressionTransform, TRANSFORMS } from '../data/expression-transform.ts';
 import { type FeatureSettings, flagsOf, tileChanges } from '../data/feature-settings.ts';
 import {
   parseSafetensors,
@@ -99,7 +100,7 @@ export async function serializeModel(trained: TrainedModel): Promise<Uint8Array<
  * Builds a model from the content of its file.
  *
  * @param name the file's name, for error messages
- * @throws HistogradError `bad-safetensors`, `not-a-model`, `checkpoint-mismatch`
+ * @throws HistogradError `bad-safetensors`, `not-a-model`, `bad-model`, `checkpoint-mismatch`, and those of `createModel`
  */
 export function parseModel(device: Device, bytes: Uint8Array, name: string): TrainedModel {
   const { tensors, metadata } = parseSafetensors(bytes, name);
@@ -111,9 +112,18 @@ export function parseModel(device: Device, bytes: Uint8Array, name: string): Tra
       'Pass the best.safetensors of a run; a checkpoint.safetensors only serves to resume.',
     );
   }
-  const options: ModelOptions = JSON.parse(metadata.options ?? '{}');
-  const genes: string[] = JSON.parse(metadata.genes ?? '[]');
+  const entry = <T>(key: string, fits: (value: unknown) => value is T): T => {
+    const value = jsonValue(metadata[key] ?? '', (what) => badModel(name, `${key}: ${what}`));
+    if (fits(value)) return value;
+    throw badModel(name, `${key}: not what a model file holds there`);
+  };
+  const options = entry('options', isOptions);
+  const genes = entry('genes', isNames);
   const width = Number(metadata.width);
+  if (!(Number.isInteger(width) && width > 0)) {
+    throw badModel(name, `the width of its features is ${metadata.width ?? 'missing'}`);
+  }
+  const provenance = metadata.provenance === undefined ? undefined : entry('provenance', isSound);
   const context = { device, generator: new Generator(0) };
   const model = createModel(kind, context, { width, genes: genes.length }, options);
   const own = [...tensors].filter(([key]) => !/^(memory|scale)\./.test(key));
@@ -122,9 +132,32 @@ export function parseModel(device: Device, bytes: Uint8Array, name: string): Tra
     if (key.startsWith('memory.')) model.memory.set(key.slice(7), stateTensor(tensor, key, name));
   }
   model.eval();
-  const provenance: Provenance | undefined =
-    metadata.provenance === undefined ? undefined : JSON.parse(metadata.provenance);
   return { kind, options, genes, width, scales: readScales(tensors), model, provenance };
+}
+
+function isOptions(value: unknown): value is ModelOptions {
+  const kinds = ['number', 'string', 'boolean'];
+  return isRecord(value) && Object.values(value).every((option) => kinds.includes(typeof option));
+}
+
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string');
+}
+
+function isSound(value: unknown): value is Provenance {
+  if (!isRecord(value)) return false;
+  const { transform, slides, patients, features } = value;
+  const isKnown = TRANSFORMS.some((known) => known === transform);
+  const hasFeatures = features === undefined || isRecord(features);
+  return isKnown && isNames(slides) && isNames(patients) && hasFeatures;
+}
+
+function badModel(name: string, problem: string): HistogradError {
+  return new HistogradError(
+    'bad-model',
+    `${name} is damaged: ${problem}.`,
+    'Copy it anew from its run, or train it again.',
+  );
 }
 
 /** The scales as tensors of a file. */

@@ -7,6 +7,7 @@ import { takeRows } from './batch.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { predictSlides } from './predict.ts';
 import type { Scale } from './scaling.ts';
+import { stoppable } from './stoppable.ts';
 import type { TrainTask } from './task.ts';
 
 /**
@@ -15,13 +16,15 @@ import type { TrainTask } from './task.ts';
  * @param targets scaled as the model sees them, [slides, G]
  * @returns the squared error in expression units and in the training loss's units; the mean Pearson correlation
  *   over genes, NaN where it is undefined (fewer than three slides)
+ * @throws HistogradError `interrupted` when the task's signal aborts
  */
 export async function validate(
   task: TrainTask,
   state: TrainingState,
   targets: Float32Array,
 ): Promise<{ mse: number; scaledMse: number; pearson: number }> {
-  const { device, source, split, genes, options } = task;
+  const { device, split, genes, options } = task;
+  const source = stoppable(task);
   const { model, scales } = state;
   model.eval();
   await model.prepare(trainingSet(task, state, targets));
@@ -47,10 +50,12 @@ export async function validate(
 
 /** What a model may remember of the training slides. */
 export function trainingSet(
-  { device, source, split, genes, options, modelOptions }: TrainTask,
+  task: TrainTask,
   { scales }: TrainingState,
   targets: Float32Array,
 ): TrainingSet {
+  const { device, split, genes, options, modelOptions } = task;
+  const source = stoppable(task);
   const whole = {
     slides: split.train,
     patches: options.evaluationPatches,

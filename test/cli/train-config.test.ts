@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { optionsOf, readTrainConfig } from '../../src/cli/train-config.ts';
+import { optionsOf, readTrainConfig, resolvedConfig } from '../../src/cli/train-config.ts';
+import { openRunFolder } from '../../src/training/run-folder.ts';
 import { failure } from '../training/example.ts';
 
 let folder: string;
@@ -58,20 +59,55 @@ describe('readTrainConfig', () => {
     expect(modelOptions).toMatchObject({ hidden: 16, temperature: 0.01 });
   });
 
+  it('goes on with a run whose defaults are spelled out now, or no longer', async () => {
+    const said = {
+      ...{ folds: 5, orientation: 'auto', epochs: 50, batchSize: 8, precision: 'float32' },
+      ...{ streamAbove: 65_536, maxNorm: null, featureScale: 'zscore' },
+      set: ['direct-abmil.dropout=0.25', 'direct-abmil.weightDecay=1e-5'],
+    };
+    const model = 'direct-abmil';
+    const [plain, spelled, other, both] = await Promise.all(
+      [{}, said, { ...said, batchSize: 9 }, { model: 'all', epochs: 50 }].map(async (flags) => {
+        const { out: _, ...config } = await readTrainConfig({ ...needed, model, ...flags });
+        return config;
+      }),
+    );
+    const options = (config: typeof plain) => optionsOf({ ...config!, out: 'o' }, model);
+    expect(options(spelled)).toEqual(options(plain));
+    const open = async (path: string, config: typeof plain) => {
+      const run = await openRunFolder(join(folder, path), config!, true, {
+        comesTo: resolvedConfig,
+      });
+      await (await run.group(model, 'fold-0', 'all')).saveCheckpoint(new Uint8Array(1));
+    };
+    for (const [path, first, next] of [
+      ['plain', plain, spelled],
+      ['spelled', spelled, plain],
+    ] as const) {
+      await open(path, first);
+      await open(path, next);
+    }
+    const error = await failure(open('plain', other));
+    expect(error.message).toContain('another batchSize: not set there, 9 now');
+    // Of two models, they are the defaults of one.
+    await open('all', { ...both!, epochs: undefined });
+    expect((await failure(open('all', both))).message).toContain('another epochs');
+  });
+
   it.each([
     [{ epoch: 5 }, 'there is no option epoch (did you mean epochs'],
     [{ epochs: 'five' }, 'epochs (--epochs) must be a number, found "five"'],
     [{ epochs: 2.5 }, 'epochs (--epochs) must be a whole number'],
-    [{ lr: -1 }, 'lr (--lr)'],
-    [{ batchSize: 0 }, 'batchSize (--batch-size)'],
+    [{ lr: 0 }, 'lr (--lr) must be greater than 0, found 0'],
+    [{ batchSize: 0 }, 'batchSize (--batch-size) must be at least 1, found 0'],
+    [{ validationFraction: 1 }, 'validationFraction (--validation-fraction) must be at most 0.9'],
+    [{ genes: [] }, 'genes (--genes)'],
     [{ schedule: 'step' }, 'schedule (--schedule) must be one of constant, cosine, found "step"'],
     [{ transform: 'ln' }, 'log2, log10, none'],
     [{ model: 'direct-abmi' }, 'did you mean direct-abmil'],
     [{ out: undefined }, 'out (--out) is missing'],
     [{ folds: 3, splits: 's.csv' }, 'exclude each other'],
     [{ set: ['knn'] }, 'not of the form model.option=value'],
-    [{ set: ['knn.kk=3'] }, 'knn has no option kk (did you mean k'],
-    [{ set: ['knn.k=many'] }, 'knn.k must be a number, found "many"'],
     [{ set: ['cnn.k=3'] }, 'cnn'],
     [{ genes: 'top:0' }, '--genes top:0'],
     [{ set: ['knn.lr=-3'], model: 'knn' }, 'lr (--lr)'],
@@ -104,10 +140,15 @@ describe('readTrainConfig', () => {
     );
   });
 
-  it('a model option out of its range', async () => {
-    const error = await failure(readTrainConfig({ ...needed, set: ['direct-abmil.dropout=1'] }));
+  it.each([
+    ['direct-abmil.dropout=1', 'direct-abmil.dropout is 1'],
+    ['knn.k=many', 'knn.k is "many"'],
+    ['knn.weightDecya=1', 'knn has no option weightDecya (did you mean weightDecay'],
+    ['knn.seed=1', 'knn has no option seed'],
+  ])('a model option that cannot be: %s', async (set, text) => {
+    const error = await failure(readTrainConfig({ ...needed, set: [set] }));
     expect(error.code).toBe('bad-option');
-    expect(error.message).toContain('direct-abmil.dropout is 1');
+    expect(error.message).toContain(text);
   });
 
   it('to resume: takes the options of the run, which flags may contradict', async () => {

@@ -3,12 +3,13 @@ import { CONTRASTIVE, Contrastive } from '../../src/models/contrastive.ts';
 import { DirectAbmil } from '../../src/models/direct-abmil.ts';
 import { DirectPatchLevel } from '../../src/models/direct-patch-level.ts';
 import type { Bags, ExpressionModel, TrainingSet } from '../../src/models/model.ts';
-import { createModel, MODEL_KINDS, modelDefaults } from '../../src/models/registry.ts';
+import { createModel, MODEL_KINDS } from '../../src/models/registry.ts';
 import { retrieve } from '../../src/models/retrieval.ts';
 import { RIDGE, Ridge } from '../../src/models/ridge.ts';
 import { Generator } from '../../src/tensor/random.ts';
 import { Segments } from '../../src/tensor/segments.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
+import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 
 const SIZES = { width: 6, genes: 4 };
@@ -85,12 +86,28 @@ describe('every model', () => {
     },
   );
 
-  it('refuses unknown options and wrong types, naming those there are', async () => {
-    await expect(make('knn', { kk: 3 })).rejects.toThrow(
-      /knn has no option kk[\s\S]*k \(default 100\)/,
-    );
-    await expect(make('knn', { k: 'many' })).rejects.toThrow(/takes a number, found "many"/);
-    expect(modelDefaults('knn')).toEqual({ k: 100, metric: 'euclidean' });
+  it.each([
+    ['knn', { kk: 3 }, /knn has no option kk \(did you mean k[\s\S]*Options of knn: k, metric/],
+    ['knn', { k: 'many' }, /knn.k is "many", expected a whole number from 1/],
+    ['knn', { k: 0 }, /knn.k is 0/],
+    ['knn', { metric: 'manhattan' }, /knn.metric is "manhattan", expected euclidean or cosine/],
+    ['direct-abmil', { hidden: -3 }, /direct-abmil.hidden is -3/],
+    ['direct-abmil', { hidden: 2.5 }, /direct-abmil.hidden is 2.5/],
+    ['direct-abmil', { dropout: 1 }, /dropout is 1, expected a number from 0 up to/],
+    ['direct-abmil', { gated: 1 }, /gated is 1, expected a boolean/],
+    ['contrastive', { weighting: 'foo' }, /weighting is "foo", expected softmax or uniform/],
+    ['contrastive', { retrievalTemperature: 0 }, /retrievalTemperature is 0/],
+    ['ridge', { from: Number.NaN }, /ridge.from is NaN/],
+    ['ridge', { from: 9 }, /ridge.from is 9, above ridge.to, which is/],
+  ] as const)('%s refuses %j', async (kind, options, text) => {
+    await expectError(() => make(kind, options), 'bad-option', text);
+  });
+
+  it('refuses sizes that are none', async () => {
+    const context = { device: await testDevice(), generator: new Generator(2) };
+    const text = /ridge: genes is 1.5, expected a whole number from 1/;
+    const create = () => createModel('ridge', context, { width: 3, genes: 1.5 });
+    await expectError(create, 'bad-option', text);
   });
 });
 

@@ -55,6 +55,9 @@ describe('clipGradNorm', () => {
     expect(finite).toBe(1);
     expect((await clip(10))[1]).toBe(1);
     expect((await clip())[1]).toBe(1);
+    for (const limit of [-1, Number.NaN, -Infinity]) {
+      await expect(clip(limit)).rejects.toThrow(`a maxNorm of at least 0, found ${limit}`);
+    }
     for (const p of [a, b]) p.grad = Tensor.zeros(p.device, p.shape);
     for (const limit of [1, undefined, Infinity]) {
       expect(await clip(limit)).toEqual(Float32Array.of(0, 1, 1));

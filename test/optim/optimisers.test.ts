@@ -410,6 +410,17 @@ describe('optimisers', () => {
     expect(p.grad).toBeNull();
   });
 
+  it.each([1, 2])('refuse a step after one of %i parameters was disposed', async (count) => {
+    const all = await Promise.all(Array.from({ length: count }, () => parameter([1])));
+    const optimizer = new Sgd(new Map(all.map((p, i) => [`p${i}`, p])), { lr: 1 });
+    for (const p of all) p.grad = Tensor.from(p.device, [1]);
+    all[0]!.dispose();
+    await expectError(() => optimizer.step(), 'use-after-free', /parameter p0 was disposed/);
+    if (all[1]) expect(await all[1].floats()).toEqual(Float32Array.of(1));
+    optimizer.dispose();
+    all[1]?.dispose();
+  });
+
   it('refuse options that make no sense', async () => {
     const p = await parameter([1]);
     const named = new Map([['p', p]]);

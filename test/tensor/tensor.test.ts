@@ -34,6 +34,23 @@ describe('Tensor.from', () => {
     await expectError(() => Tensor.from(device, [1, 2, 3, 4, 5], [2, 3]), 'shape', expected);
   });
 
+  it.each([[[-3, 8]], [[2.5, 2]], [[Number.NaN]], [[-2, -3]]])(
+    'refuses the shape %j',
+    async (shape) => {
+      const device = await testDevice();
+      const live = device.memory.live;
+      const six = Tensor.from(device, [1, 2, 3, 4, 5, 6]);
+      for (const make of [
+        () => Tensor.zeros(device, shape),
+        () => Tensor.from(device, new Float32Array(6), shape),
+        () => six.view(shape),
+      ])
+        await expectError(make, 'shape', /cannot have the shape/);
+      six.dispose();
+      expect(device.memory.live).toBe(live);
+    },
+  );
+
   it('does not overwrite what recorded work still reads', async () => {
     const device = await testDevice();
     const first = Tensor.from(device, [1, 2, 3]);

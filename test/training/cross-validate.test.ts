@@ -12,7 +12,15 @@ import { predictionLines } from '../../src/training/prediction-lines.ts';
 import { openRunFolder } from '../../src/training/run-folder.ts';
 import { readRun, summarise } from '../../src/training/run-results.ts';
 import { testDevice } from '../device.ts';
-import { exampleCohort, exampleOptions, failure, GENES, SMALL, stopAfter } from './example.ts';
+import {
+  exampleCohort,
+  exampleOptions,
+  failure,
+  GENES,
+  SMALL,
+  stopAfter,
+  stopWhen,
+} from './example.ts';
 
 const cohort = exampleCohort(12);
 const patients = Array.from({ length: 12 }, (_, i) => `P${i >> 1}`);
@@ -162,6 +170,29 @@ describe('crossValidate', () => {
       }
     }
   });
+});
+
+it('a stop does not wait for a test, which is done anew', async () => {
+  const run = await openRunFolder(join(folder, 'tested'), {}, false);
+  const options = exampleOptions({ evaluationPatches: 9, featureScale: 'none' });
+  const kept = job({ options, record: (fold, group) => run.group('m', fold, group) });
+  const tested = kept.splits[1]!.test;
+  let read = 0;
+  const stop = stopWhen(cohort.source, (slides) => slides.includes(tested[0]!) && ++read > 1);
+  // As a training slide of the first fold it is read once.
+  const error = await failure(crossValidate({ ...kept, ...stop }));
+  expect(error.code).toBe('interrupted');
+  expect(read).toBe(2);
+  const finished: [string, boolean][] = [];
+  const onGroup: CrossValidation['onGroup'] = (fold, _, __, before) =>
+    finished.push([fold, before]);
+  const { folds } = await crossValidate({ ...kept, onGroup });
+  expect(finished).toEqual([
+    ['fold-0', true],
+    ['fold-1', false],
+    ['fold-2', false],
+  ]);
+  expect(folds).toEqual((await crossValidate(job({ options }))).folds);
 });
 
 describe('openRunFolder', () => {

@@ -6,7 +6,7 @@ import { randomUint32 } from '../../src/data/shuffle.ts';
 import type { Split } from '../../src/data/splits.ts';
 import { HistogradError } from '../../src/errors.ts';
 import { type ModelKind, type ModelOptions, trainingDefaults } from '../../src/models/registry.ts';
-import type { BagSource } from '../../src/training/bag-source.ts';
+import type { BagSource, PatchSample } from '../../src/training/bag-source.ts';
 import { TRAIN_DEFAULTS, type TrainingRecord, type TrainOptions } from '../../src/training/task.ts';
 
 export const GENES = ['G0', 'G1', 'G2', 'G3', 'G4'];
@@ -83,13 +83,21 @@ export function memorySource(bags: readonly PatchFeatures[]): BagSource {
 
 /** `source`, and a signal that aborts when the training works on its batch number `steps` (from 1). */
 export function stopAfter(source: BagSource, steps: number) {
-  const signal = { aborted: false };
   let count = 0;
+  return stopWhen(source, (_, sample) => sample !== undefined && ++count === steps);
+}
+
+/** `source`, and a signal that aborts when `reached` says so of a batch; it is asked of each. */
+export function stopWhen(
+  source: BagSource,
+  reached: (slides: readonly number[], sample: PatchSample | undefined) => boolean,
+) {
+  const signal = { aborted: false };
   const stopping: BagSource = {
     ...source,
     async *batches(order, sample) {
       for await (const batch of source.batches(order, sample)) {
-        if (sample && ++count === steps) signal.aborted = true;
+        if (reached(batch.indices, sample)) signal.aborted = true;
         yield batch;
       }
     },

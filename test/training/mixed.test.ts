@@ -158,12 +158,14 @@ it('slides in pieces: the losses of whole slides', async () => {
 });
 
 it.each([
-  ['whole', undefined, /row \d+ of a batch, column 1 .* is 100000,/],
-  ['in pieces', 2, /row 0 of a piece of slide \S+, column 1 .* is 100000,/],
+  ['whole', undefined, /row 2 of (.* from )?slide S5, column 1 .* is 100000,/],
+  ['in pieces', 2, /row 2 of (.* from )?slide S5, column 1 .* is 100000,/],
 ])('features that float16 does not reach are refused, %s', async (_, streamAbove, found) => {
-  const bags = cohort.bags.map(({ features, ...bag }) => ({
+  const bags = cohort.bags.map(({ features, ...bag }, s) => ({
     ...bag,
-    features: features.map((value, i) => (i % bag.width === 1 ? 1e5 : value)),
+    features: features.map((value, i) =>
+      s === 5 && i >= 2 * bag.width && i % bag.width === 1 ? 1e5 : value,
+    ),
   }));
   const source = memorySource(bags);
   const stopped = train(

@@ -109,7 +109,7 @@ describe('training with --stream-above', () => {
     const record = new MemoryRecord();
     for (const looks of [20, 45]) {
       let left = looks;
-      // Looked at before every piece and after every step.
+      // Looked at before every batch or piece and after every step.
       const signal = {
         get aborted() {
           return --left <= 0;

@@ -20,7 +20,7 @@ export interface AtomicWriteFs {
  */
 export async function writeFileAtomic(
   path: string,
-  data: Uint8Array | string | Iterable<string>,
+  data: Uint8Array | string | Iterable<string> | AsyncIterable<string>,
   fs: AtomicWriteFs = { open, rename, rm },
 ): Promise<void> {
   const temporary = await temporaryName(path);
@@ -30,7 +30,7 @@ export async function writeFileAtomic(
     try {
       // Each call goes on where the one before ended.
       const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
-      for (const piece of pieces) await file.writeFile(piece);
+      for await (const piece of pieces) await file.writeFile(piece);
       await file.sync();
     } finally {
       await file.close();
@@ -62,7 +62,7 @@ export function writeError(path: string, cause: unknown): HistogradError {
       return new HistogradError(
         'disk-full',
         `Cannot write ${path}: ${code === 'ENOSPC' ? 'the disk is full' : 'your disk quota is used up'}.`,
-        `Free some space on the disk that holds ${folder}, or write to another one. Nothing was changed.`,
+        `Free some space on the disk that holds ${folder}, or write to another one. The file was not changed.`,
         options,
       );
     case 'EACCES':
@@ -74,8 +74,15 @@ export function writeError(path: string, cause: unknown): HistogradError {
         `Choose a folder you may write to, or change the permissions of ${folder}.`,
         options,
       );
-    case 'ENOENT':
+    case 'EEXIST':
     case 'ENOTDIR':
+      return new HistogradError(
+        'no-folder',
+        `Cannot write ${path}: ${code === 'EEXIST' ? 'it' : 'a part of that path'} is a file, where a folder was expected.`,
+        'Choose another path, or move that file.',
+        options,
+      );
+    case 'ENOENT':
       return new HistogradError(
         'no-folder',
         `Cannot write ${path}: the folder ${folder} does not exist.`,
@@ -86,7 +93,7 @@ export function writeError(path: string, cause: unknown): HistogradError {
       return new HistogradError(
         'write-failed',
         `Cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        'Check the path and the disk, then try again. Nothing was changed.',
+        'Check the path and the disk, then try again. The file was not changed.',
         options,
       );
   }

@@ -31,7 +31,7 @@ export async function useH5File<T>(path: string, use: (tables: H5Tables) => T): 
 }
 
 /** The HDF5 library that sees the disk. */
-export async function loadH5() {
+export async function loadH5(): Promise<{ library: H5Library; File: typeof H5File }> {
   const module = await import('h5wasm/node');
   const library = await module.ready;
   // Null until the library is ready.

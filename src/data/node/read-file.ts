@@ -35,10 +35,19 @@ export async function readStart(
   }
 }
 
-/** `no-file`, `is-folder`, `not-readable` or `read-failed`, from what the file system threw. */
+/** `no-file`, `not-folder`, `is-folder`, `not-readable` or `read-failed`, from what the file system threw. */
 export function readError(path: string, cause: unknown): HistogradError {
   if (cause instanceof HistogradError) return cause;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const listed = cause instanceof Error && 'syscall' in cause && cause.syscall === 'scandir';
+  if (code === 'ENOTDIR' && listed) {
+    return new HistogradError(
+      'not-folder',
+      `${path} is a file, where a folder was expected.`,
+      'Name the folder that holds the files.',
+      { cause },
+    );
+  }
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     return new HistogradError('no-file', `${path} does not exist.`, 'Correct the path.', { cause });
   }

@@ -70,16 +70,26 @@ export function matchNames(
   return { found: known.filter((name) => found.has(name)), unknown: [...unknown] };
 }
 
-/** Genes whose name holds `query`, those that begin with it first. */
-export function searchGenes(known: readonly string[], query: string, limit: number): string[] {
-  const wanted = query.trim().toLowerCase();
-  const begins: string[] = [];
-  const holds: string[] = [];
-  for (const name of known) {
-    const at = name.toLowerCase().indexOf(wanted);
-    if (at === 0) begins.push(name);
-    else if (at > 0) holds.push(name);
-    if (begins.length === limit) break;
+/**
+ * What has a gene whose name contains the text, those whose name begins with it first; several words or commas give several
+ * genes, no words all.
+ */
+export function searchGenes<T>(
+  items: readonly T[],
+  text: string,
+  nameOf: (item: T) => string,
+): readonly T[] {
+  const words = text
+    .toLowerCase()
+    .split(/[\s,;]+/)
+    .filter(Boolean);
+  if (words.length === 0) return items;
+  const begins: T[] = [];
+  const contains: T[] = [];
+  for (const item of items) {
+    const name = nameOf(item).toLowerCase();
+    if (words.some((word) => name.startsWith(word))) begins.push(item);
+    else if (words.some((word) => name.includes(word))) contains.push(item);
   }
-  return [...begins, ...holds].slice(0, limit);
+  return [...begins, ...contains];
 }

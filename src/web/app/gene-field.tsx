@@ -74,7 +74,7 @@ function Picker({ draft, genes }: GeneFieldProps) {
   const query = useSignal('');
   const id = useId();
   const picked = draft.picked.value;
-  const found = searchGenes(genes, query.value, SHOWN);
+  const found = searchGenes(genes, query.value, (name) => name).slice(0, SHOWN);
   const toggle = (gene: string) => {
     draft.picked.value = picked.includes(gene)
       ? picked.filter((name) => name !== gene)

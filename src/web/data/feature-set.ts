@@ -26,7 +26,7 @@ const LOG_BELOW = 64;
 const MAX_MODEL_BYTES = 2 ** 30;
 
 /**
- * @throws HistogradError those of `checkFeatures`, `nameSlides`, `pairSlides`, `readExpressionFile`; on reading bags, of `parseFeatures`
+ * @throws HistogradError those of `checkFeatures`, `nameSlides`, `pairSlides`, `readExpressionFile`, `readFeatureFile`
  */
 export async function openFeatureSet(plan: FeaturePlan, onTask: OnTask): Promise<Dataset> {
   const notes: string[] = [];
@@ -61,6 +61,7 @@ export async function openFeatureSet(plan: FeaturePlan, onTask: OnTask): Promise
     });
     used.push(labels?.rows[i] ?? i);
   }
+  await readAll(slides, onTask);
   const { width } = plan.features[0]!;
   const noPlace = await firstWithoutPlaces(slides);
   if (noPlace !== null) {
@@ -153,6 +154,15 @@ function rowsOf({ values, genes }: ExpressionTable, rows: readonly number[]): Fl
     out.set(values.subarray(row * width, (row + 1) * width), i * width);
   }
   return out;
+}
+
+/** All are read once, and so checked: a training would come upon a bad test slide at its end. Those that fit stay in memory. */
+async function readAll(slides: readonly SlidePart[], onTask: OnTask): Promise<void> {
+  for (const [i, { features }] of slides.entries()) {
+    onTask('Reading features', i, slides.length);
+    await features();
+  }
+  onTask('Reading features', slides.length, slides.length);
 }
 
 /** Squares where the coordinates are; without coordinates a grid in the order of the rows. */

@@ -1,4 +1,4 @@
-/** The gene table's order and search. */
+/** The gene table's order. */
 import type { GeneScore } from '../protocol.ts';
 
 export type Column = 'gene' | 'pearson' | 'q' | 'mse';
@@ -27,23 +27,6 @@ export function sortGenes(rows: readonly GeneScore[], sort: Sort): GeneScore[] {
     }
     return sign * (x - y) || NAMES.compare(a.gene, b.gene);
   });
-}
-
-/** Rows whose gene contains the text, those that begin with it first; several words or commas give several genes. */
-export function searchGenes(rows: readonly GeneScore[], text: string): readonly GeneScore[] {
-  const words = text
-    .toLowerCase()
-    .split(/[\s,;]+/)
-    .filter(Boolean);
-  if (words.length === 0) return rows;
-  const begins: GeneScore[] = [];
-  const contains: GeneScore[] = [];
-  for (const row of rows) {
-    const name = row.gene.toLowerCase();
-    if (words.some((word) => name.startsWith(word))) begins.push(row);
-    else if (words.some((word) => name.includes(word))) contains.push(row);
-  }
-  return [...begins, ...contains];
 }
 
 /** What stands above the table. */

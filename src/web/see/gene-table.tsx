@@ -6,8 +6,9 @@ import {
   formatProbability,
   formatSignificant,
 } from '../../report/format.ts';
+import { searchGenes } from '../app/gene-choice.ts';
 import type { GeneScore } from '../protocol.ts';
-import { type Column, firstSort, type Sort, searchGenes, sortGenes } from './gene-rows.ts';
+import { type Column, firstSort, type Sort, sortGenes } from './gene-rows.ts';
 
 export interface GeneTableProps {
   readonly genes: readonly GeneScore[];
@@ -51,7 +52,7 @@ export function GeneTable({ genes, scored, gene, onGene }: GeneTableProps) {
   const id = useId();
 
   const sorted = useMemo(() => sortGenes(genes, sort), [genes, sort]);
-  const rows = useMemo(() => searchGenes(sorted, search), [sorted, search]);
+  const rows = useMemo(() => searchGenes(sorted, search, (row) => row.gene), [sorted, search]);
   const index = rows.findIndex((row) => row.gene === gene);
   const columns = scored ? COLUMNS : COLUMNS.slice(0, 1);
 

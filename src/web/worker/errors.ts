@@ -14,6 +14,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   'non-finite-loss': 'Lower the learning rate, or standardise features and targets.',
   'non-finite-gradient': 'Lower the learning rate, or standardise features and targets.',
   'non-finite-prediction': 'The model diverged: train again with a lower learning rate.',
+  'bad-checkpoint': 'Delete this run and train it again.',
   'no-patch-prediction': 'Maps need Direct-ABMIL, Direct-Patch-Level or ridge.',
 };
 

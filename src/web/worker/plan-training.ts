@@ -1,7 +1,7 @@
 /** What a training would be, checked before anything is computed. */
 import { HistogradError } from '../../errors.ts';
 import type { Device } from '../../gpu/device.ts';
-import { checkTask } from '../../training/check-task.ts';
+import { checkTask, neighbourWarning } from '../../training/check-task.ts';
 import type { TrainSettings } from '../protocol.ts';
 import type { Dataset } from './dataset.ts';
 import { type Deal, deal } from './deal.ts';
@@ -32,5 +32,12 @@ export async function planTraining(
   });
   const trains = kind !== 'knn' && kind !== 'ridge';
   const steps = Math.ceil(dealt.samples.train.length / batchSize);
-  return { ...dealt, totalSteps: trains ? epochs * steps : 0 };
+  const same = neighbourWarning(kind, modelOptions, dealt.samples.train.length);
+  const remark = same && `${same[0]!.toUpperCase()}${same.slice(1)}.`;
+  const note = [dealt.split.note, remark].filter((text) => text !== null).join(' ') || null;
+  return {
+    samples: dealt.samples,
+    split: { ...dealt.split, note },
+    totalSteps: trains ? epochs * steps : 0,
+  };
 }

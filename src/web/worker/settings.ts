@@ -1,6 +1,8 @@
 /** What the user chose, as the library's options; and what is offered to begin with. */
 import { HistogradError } from '../../errors.ts';
+import { KNN } from '../../models/knn.ts';
 import { type ModelKind, modelDefaults, trainingDefaults } from '../../models/registry.ts';
+import { fittingNeighbours } from '../../training/check-task.ts';
 import { TRAIN_DEFAULTS, type TrainOptions } from '../../training/task.ts';
 import type { TrainSettings } from '../protocol.ts';
 import type { Dataset } from './dataset.ts';
@@ -16,7 +18,12 @@ export function defaultSettings(kind: ModelKind, { summary }: Dataset): TrainSet
   const narrow = summary.features.width <= NARROW;
   return {
     model: kind,
-    modelOptions: { ...modelDefaults(kind), ...(narrow && smaller(kind)) },
+    modelOptions: {
+      ...modelDefaults(kind),
+      ...(narrow && smaller(kind)),
+      // With as many neighbours as training slides, kNN would predict the mean.
+      ...(kind === 'knn' && { k: Math.min(KNN.k, fittingNeighbours(summary.samples)) }),
+    },
     genes: null,
     epochs: narrow ? Math.min(epochs, 40) : epochs,
     // A spot is a bag of one patch.

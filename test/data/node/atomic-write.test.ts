@@ -75,9 +75,15 @@ describe('writeFileAtomic', () => {
   );
 
   it('says so when the folder does not exist, or is a file', async () => {
+    expect(writeError('/x', failure('EEXIST')).message).toMatch(/x: it is a file, where a folder/);
+    expect(writeError('/x', failure('ENOSPC')).message).toMatch(/The file was not changed/);
     await expectError(() => writeFileAtomic(join(folder, 'no/a'), ''), 'no-folder', /no does not/);
     writeFileSync(join(folder, 'file'), '');
-    await expectError(() => writeFileAtomic(join(folder, 'file/a'), ''), 'no-folder', /file/);
+    await expectError(
+      () => writeFileAtomic(join(folder, 'file/a'), ''),
+      'no-folder',
+      /part .* is a file/,
+    );
   });
 
   it('keeps an error that already says what to do', () => {

@@ -141,6 +141,8 @@ describe('bad cohorts', () => {
     expression('id,G1\na,1\n');
     await refuses({}, 'no-features', /features holds no feature files/);
     await refuses({ features: join(folder, 'nowhere') }, 'no-file', /nowhere does not exist/);
+    const file = join(folder, 'rna.csv');
+    await refuses({ features: file }, 'not-folder', /rna.csv is a file, where a folder/);
   });
 
   it('one slide id, two files', async () => {

@@ -99,13 +99,13 @@ describe('genes', () => {
     });
   });
 
-  test('a search puts those that begin with it first', () => {
-    expect(searchGenes(['BP1', 'TP53BP1', 'ACTB', 'BP'], 'bp', 10)).toEqual([
-      'BP1',
-      'BP',
-      'TP53BP1',
-    ]);
-    expect(searchGenes(known, '', 2)).toEqual(['TP53', 'ACTB']);
+  test('a search puts those that begin with it first; several words give several genes', () => {
+    const names = ['BP1', 'TP53BP1', 'ACTB', 'BP'];
+    const search = (text: string) => searchGenes(names, text, (name) => name);
+    expect(search(' bp ')).toEqual(['BP1', 'BP', 'TP53BP1']);
+    expect(search('actb, tp53')).toEqual(['TP53BP1', 'ACTB']);
+    expect(search('zzz')).toEqual([]);
+    expect(search('  ')).toBe(names);
   });
 
   test.each([0, 5, 1.5, Number.NaN])('%d most variable of four are refused', (count) => {

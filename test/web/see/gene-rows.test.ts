@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { GeneScore } from '../../../src/web/protocol.ts';
-import {
-  type Column,
-  firstSort,
-  headline,
-  searchGenes,
-  sortGenes,
-} from '../../../src/web/see/gene-rows.ts';
+import { type Column, firstSort, headline, sortGenes } from '../../../src/web/see/gene-rows.ts';
 
 const row = (gene: string, pearson: number, q: number, mse: number): GeneScore => ({
   gene,
@@ -40,13 +34,6 @@ describe('gene table', () => {
       'FLAT',
     ]);
     expect(names(sortGenes(ROWS, { column: 'gene', descending: true }))[0]).toBe('FLAT');
-  });
-
-  test('search: names that begin so come first; several words give several genes', () => {
-    expect(names(searchGenes(ROWS, ' cd '))).toEqual(['CD19', 'CD3D', 'AACD']);
-    expect(names(searchGenes(ROWS, 'flat, cd19'))).toEqual(['CD19', 'FLAT']);
-    expect(searchGenes(ROWS, 'zzz')).toEqual([]);
-    expect(searchGenes(ROWS, '  ')).toBe(ROWS);
   });
 
   test('headline: undefined genes are left out, a significant negative correlation is no success', () => {

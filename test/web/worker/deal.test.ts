@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Dataset } from '../../../src/web/worker/dataset.ts';
 import { deal, partsOfSlides } from '../../../src/web/worker/deal.ts';
+import { planTraining } from '../../../src/web/worker/plan-training.ts';
+import { defaultSettings } from '../../../src/web/worker/settings.ts';
+import { testDevice } from '../../device.ts';
 import { tinyDataset } from './tiny-data.ts';
 
 const shares = { testFraction: 0.25, validationFraction: 0.25, seed: 3 };
@@ -85,5 +88,20 @@ describe('deal', () => {
     const all = { ...shares, testFraction: 0.6, validationFraction: 0.4 };
     await expect(deal(tinyDataset('slides'), all)).rejects.toMatchObject({ code: 'bad-option' });
     await expect(deal(withPatients(['A']), shares)).rejects.toMatchObject({ code: 'too-few' });
+  });
+});
+
+describe('a kNN', () => {
+  it('has fewer neighbours than training slides by default; where it has not, the page says so', async () => {
+    const dataset = tinyDataset('slides');
+    const settings = defaultSettings('knn', dataset);
+    expect(settings.modelOptions.k).toBe(2); // of 12 slides
+    const note = async (k: number) => {
+      const modelOptions = { ...settings.modelOptions, k };
+      const plan = await planTraining(await testDevice(), dataset, { ...settings, modelOptions });
+      return plan.split.note;
+    };
+    expect(await note(2)).toBeNull();
+    expect(await note(100)).toMatch(/^With k = 100 and 8 training slides every prediction/);
   });
 });
