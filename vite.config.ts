@@ -50,8 +50,8 @@ const WEB_APP: UserConfig = {
 };
 
 /**
- * Each project has one process, and lavapipe needs a mapping for every bind group and pipeline, of which a process has
- * 65,530: all tests in one come to 60,000, and fail when they are a few more.
+ * Of a project of its own: lavapipe needs a mapping for every bind group and pipeline, of which a process has 65,530,
+ * and all tests in one come to 60,000.
  */
 const OPS_TESTS = ['test/ops/**/*.test.ts'];
 const LARGE_TESTS = ['test/models/extractors/full-size.node.test.ts'];
@@ -88,10 +88,10 @@ export default defineConfig(({ mode }) => {
     ssr: { noExternal: ['wgsl_reflect'] },
     resolve: mode === 'node' || bench ? { conditions: ['node', 'import'] } : {},
     test: {
-      // One device at a time: parallel Dawn devices contend for the same two cores.
-      fileParallelism: false,
-      testTimeout: 60_000,
-      hookTimeout: 60_000,
+      // Software adapters spend most of a test compiling kernels, on one core each: two workers, and Chromium beside them.
+      maxWorkers: 2,
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
       reporters: ['default'],
       projects: [
         {
@@ -176,6 +176,7 @@ export default defineConfig(({ mode }) => {
                   browser: {
                     enabled: true,
                     headless: true,
+                    fileParallelism: false, // its GPU process compiles for one page at a time
                     screenshotFailures: false,
                     provider: playwright({
                       launchOptions: {
