@@ -44,6 +44,7 @@ struct Params {
   store_scores: u32, // 1: the gradient of the scores goes to ds
   p: f32, // of dropout; 0: none
   scale: f32,
+  stored_scale: f32, // on what goes to ds
 }
 
 @group(0) @binding(0) var<storage, read> rows_a: array<vec4<Element>>;
@@ -232,9 +233,9 @@ fn score_gradient(weight: mat4x4<f32>, slope: mat4x4<f32>, known: BlockStats) ->
   );
 }
 
-// Writes the gradient of the scores itself, [batch, head, row, column].
+// Writes the gradient of the scores, [batch, head, row, column], times stored_scale.
 fn store_scores(tile: mat4x4<f32>, place: Place, row: u32, col: u32) {
-  var values = tile;
+  var values = params.stored_scale * tile;
   let base = (place.batch * params.heads + place.head) * params.rows;
   for (var e = 0u; e < 16u; e++) {
     let r = row + e / 4u;

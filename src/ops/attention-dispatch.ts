@@ -62,7 +62,7 @@ export interface Roles {
 }
 
 /** One dispatch: some batches, or one bag. */
-interface Launch {
+export interface Launch {
   readonly part: Part;
   readonly queries: number;
   readonly keys: number;
@@ -138,7 +138,7 @@ function plan(device: Device, width: number, dtype: DType): Plan {
   };
 }
 
-interface Dispatch {
+export interface Dispatch {
   entry: 'forward' | 'gradient';
   launch: Launch;
   roles: Roles;
@@ -146,14 +146,15 @@ interface Dispatch {
   keysOwn: boolean;
   /** The gradient of the values, not of the rows' other operand. */
   values?: boolean;
-  storeScores?: boolean;
+  /** The gradient of the scores goes to `ds`, times this. */
+  storedScale?: number;
   splits: number;
   buffers: Record<string, Binding>;
 }
 
 export function dispatch(problem: Problem, request: Dispatch): void {
   const { device, sizes, bias, dropout, offsets } = problem;
-  const { entry, launch, roles, keysOwn, values = false, storeScores = false, splits } = request;
+  const { entry, launch, roles, keysOwn, values = false, storedScale, splits } = request;
   const { part, queries, keys, firstRow } = launch;
   const { rowsA, colsA, rowsB, colsB, out } = roles;
   const width = entry === 'forward' || values ? sizes.valueWidth : sizes.width;
@@ -193,9 +194,10 @@ export function dispatch(problem: Problem, request: Dispatch): void {
     seed: dropout?.seed ?? [0, 0],
     keys_own: keysOwn,
     values,
-    store_scores: storeScores,
+    store_scores: storedScale !== undefined,
     p: dropout?.p ?? 0,
     scale: problem.scale,
+    stored_scale: storedScale ?? 1,
   });
   device.run(cut.kernel, entry, {
     buffers: {

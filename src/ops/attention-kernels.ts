@@ -6,13 +6,16 @@ import { bindPart, rowParts } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import {
   bound,
+  type Dispatch,
   dispatch,
   found,
+  type Launch,
   launches,
   type Operand,
   type Problem,
   type Roles,
 } from './attention-dispatch.ts';
+import { multiplyInto } from './matmul-kernels.ts';
 
 const support = defineKernel('attention-support', code);
 
@@ -131,31 +134,74 @@ export function attentionGradients(
   const all = launches(problem, scores ? [...widths, heads * queries * keys] : widths, q);
   for (const launch of all) {
     const { part } = launch;
-    const run = (out: Operand, own: Omit<Roles, 'out'>, values: boolean, ds: Tensor) =>
+    const run = (out: Operand, own: Omit<Roles, 'out'>, more: Partial<Dispatch>, ds: Tensor) =>
       dispatch(problem, {
         entry: 'gradient',
         launch,
         roles: { ...own, out },
         keysOwn: own === byKey,
-        values,
-        storeScores: ds !== none,
         splits: 1,
+        ...more,
         buffers: {
           stats: bindPart(stats, part, 2 * heads * queries),
           out: bound(out, part),
           ds: ds.buffer,
         },
       });
-    if (dq) {
-      const shape = [part.count, heads, queries, keys];
+    const shape = [part.count, heads, launch.queries, launch.keys];
+    if (dq && dk && !scores && keepsScores(q, shape)) {
+      const ds = Tensor.empty(device, shape, 'f32', 'attention score gradient');
+      run(dq, byQuery, { storedScale: problem.scale }, ds);
+      keysFromScores(problem, launch, { ds, q, dk });
+      ds.dispose();
+    } else {
       const ds = scores ? Tensor.empty(device, shape, 'f32', 'attention score gradient') : none;
-      run(dq, byQuery, false, ds);
-      scores?.(ds);
+      if (dq) run(dq, byQuery, scores ? { storedScale: 1 } : {}, ds);
+      if (dq) scores?.(ds);
       if (scores) ds.dispose();
+      if (dk) run(dk, byKey, {}, none);
     }
-    if (dk) run(dk, byKey, false, none);
-    if (dv) run(dv, byKey, true, none);
+    if (dv) run(dv, byKey, { values: true }, none);
   }
   none.dispose();
   stats.dispose();
+}
+
+/** Memory that a gradient may take for pairs of tokens. */
+const MOST_SCORE_BYTES = 2 ** 25;
+
+/**
+ * On CPU rasterisers two products cost more than to store the gradient of the scores on the way to that of the queries, and
+ * to multiply it once more for that of the keys. On GPUs it is made anew, and memory grows with the tokens alone.
+ */
+function keepsScores({ tensor }: Operand, shape: readonly number[]): boolean {
+  const bytes = shape.reduce((size, n) => size * n, 4);
+  return (
+    tensor.device.class === 'cpu' &&
+    tensor.dtype === 'f32' &&
+    bytes > 0 &&
+    bytes <= MOST_SCORE_BYTES
+  );
+}
+
+/** dk = dsᵀ q, ds with the scale. */
+function keysFromScores(
+  { sizes: { heads, width } }: Problem,
+  { part, queries, keys, firstRow }: Launch,
+  { ds, q, dk }: { ds: Tensor; q: Operand; dk: Operand },
+): void {
+  const product = { m: keys, n: width, k: queries, transposeA: true, transposeB: false };
+  const matrix = ({ tensor, start, batch, head, row }: Operand, b: number) => ({
+    tensor,
+    start: start + (part.start + b) * batch + firstRow * row,
+    row,
+    batch: head,
+  });
+  // Heads that lie as far apart across batches as within are one batch of products.
+  const even = q.batch === heads * q.head && dk.batch === heads * dk.head;
+  const [outer, inner] = even ? [1, part.count * heads] : [part.count, heads];
+  for (let b = 0; b < outer; b++) {
+    const scores = { tensor: ds, start: b * heads * queries * keys, batch: queries * keys };
+    multiplyInto(scores, matrix(q, b), null, matrix(dk, b), { batch: inner, ...product });
+  }
 }

@@ -245,8 +245,11 @@ describe('histograd extract', () => {
       /--keep some: expected sigmas:X/,
     ],
     [['--weights', 'w', '--out', 'x', '--tissue', 'fat'], /tissue/],
-    [['--weights', 'w', '--out', 'x', '--tile-size', '5000'], /--tile-size.*<=4096, found 5000/],
-    [['--weights', 'w', '--out', 'x', '--workers', '-1'], /--workers.*>=0, found -1/],
+    [
+      ['--weights', 'w', '--out', 'x', '--tile-size', '5000'],
+      /--tile-size.*at most 4096, found 5000/,
+    ],
+    [['--weights', 'w', '--out', 'x', '--workers', '-1'], /--workers.*at least 0, found -1/],
     [
       ['--weights', 'w', '--out', 'x', '--selector', 'ig', '--keep', 'fraction:2'],
       /fraction is 2, expected above 0, at most 1/,
