@@ -39,6 +39,7 @@ interface Options {
   report?: boolean;
   adapter?: string;
   peers: boolean;
+  polling?: boolean;
   torch?: string | true;
   save: boolean;
 }
@@ -71,6 +72,7 @@ async function main(): Promise<void> {
     )
     .option('--adapter <name>', 'auto, hardware, lavapipe or swiftshader')
     .option('--no-peers', 'do not time the peers')
+    .option('--polling', 'leave the waits of TensorFlow.js and jax-js as they come from npm')
     .option('--torch [python]', 'PyTorch as well, on CUDA or on the same cores (/usr/bin/python3)')
     .option('--no-save', 'write no file');
   const options: Options = program.parse().opts();
@@ -100,8 +102,8 @@ async function benchAll(request: DeviceOptions, options: Options): Promise<void>
   if (options.save && !options.filter) saveResult(options.quick ? 'quick' : '', run);
 }
 
-async function openRivals(device: Device, { peers, torch }: Options): Promise<Peer[]> {
-  const open = peers ? await openPeers(FOLDER, device.adapter) : [];
+async function openRivals(device: Device, { peers, polling, torch }: Options): Promise<Peer[]> {
+  const open = peers ? await openPeers(FOLDER, device.adapter, polling) : [];
   if (peers && open.length === 0) {
     console.log(pc.dim('no peers are installed: npm ci --ignore-scripts --prefix kernels-bench'));
   }

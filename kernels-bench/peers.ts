@@ -66,8 +66,16 @@ export function onnxruntimeShares({ request, kind }: ChosenAdapter): boolean {
   return request === 'auto' && kind !== 'embedded-software';
 }
 
-/** @param folder kernels-bench @param adapter the one of the benches */
-export async function openPeers(folder: string, adapter: ChosenAdapter): Promise<Peer[]> {
+/**
+ * @param folder kernels-bench
+ * @param adapter the one of the benches
+ * @param polling leave their waits as they come from npm
+ */
+export async function openPeers(
+  folder: string,
+  adapter: ChosenAdapter,
+  polling = false,
+): Promise<Peer[]> {
   const present = PEERS.filter((peer) => installed(folder, peer));
   // They ask for an adapter as in a browser, and get one like ours.
   const requestAdapter = async () => (await chooseAdapter(adapter.request)).adapter;
@@ -79,7 +87,9 @@ export async function openPeers(folder: string, adapter: ChosenAdapter): Promise
       const elsewhere =
         peer === ONNXRUNTIME && each.name.includes('WebGPU') && !onnxruntimeShares(adapter);
       if (elsewhere) continue;
-      peers.push(peer !== ONNXRUNTIME && adapter.class === 'cpu' ? napping(each) : each);
+      const polls = peer !== ONNXRUNTIME && adapter.class === 'cpu';
+      const asTheyCome = polls && polling ? { ...each, name: `${each.name}, polling` } : each;
+      peers.push(polls && !polling ? napping(each) : asTheyCome);
     }
   }
   return peers;
