@@ -46,7 +46,7 @@ import package::shared::attention_tile::address;
 import package::shared::attention_tile::out_address;
 import package::shared::attention_tile::bias_block;
 import package::shared::attention_tile::times_kept;
-import package::shared::attention_tile::nan_max4;
+import package::shared::nan_max::nan_max4;
 import package::shared::attention_tile::row_maxima;
 import package::shared::attention_tile::row_sums;
 import package::shared::attention_tile::row_weights;

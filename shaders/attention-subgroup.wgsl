@@ -29,7 +29,7 @@ import package::shared::attention_tile::row_addresses;
 import package::shared::attention_tile::col_addresses;
 import package::shared::attention_tile::bias_block;
 import package::shared::attention_tile::times_kept;
-import package::shared::attention_tile::nan_max4;
+import package::shared::nan_max::nan_max4;
 import package::shared::attention_tile::nan_max_block;
 import package::shared::attention_tile::row_maxima;
 import package::shared::attention_tile::row_sums;

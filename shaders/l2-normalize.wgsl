@@ -8,7 +8,7 @@ import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
-import package::shared::row_reduce::nan_max;
+import package::shared::nan_max::nan_max;
 import package::shared::row_reduce::THREADS_PER_ROW;
 import package::shared::row_reduce::ROW_THREADS;
 

@@ -12,6 +12,7 @@
 //              these sums are merged (Chan et al. 1979). An element of the row is at most sqrt(n) deviations from its
 //              mean, so that nothing worse than n / (4 * LANES) rounding errors of the variance can cancel.
 // Determinism  fixed order; one writer per element.
+import package::shared::subgroup_row::row_sum;
 enable subgroups;
 
 override LANES: u32 = 8u;
@@ -38,10 +39,6 @@ fn centred(value: vec4<f32>, row: Row) -> vec4<f32> {
 
 fn normal(value: vec4<f32>, row: Row) -> vec4<f32> {
   return centred(value, row) * row.rstd;
-}
-
-fn row_sum(value: vec4<f32>) -> f32 {
-  return subgroupAdd((value.x + value.y) + (value.z + value.w));
 }
 
 fn row_at(index: u32) -> u32 {

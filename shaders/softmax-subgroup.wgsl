@@ -5,7 +5,9 @@
 // Grid         a workgroup per row, folded by the host. workgroup = LANES = subgroup size, 4 or 8.
 // Precision    the maximum is subtracted first: no overflow for any finite input.
 // Determinism  fixed order; no atomics.
-import package::shared::row_reduce::nan_max;
+import package::shared::nan_max::nan_max;
+import package::shared::nan_max::nan_max4;
+import package::shared::subgroup_row::row_sum;
 enable subgroups;
 
 override LANES: u32 = 8u;
@@ -19,18 +21,10 @@ struct Params { rows: u32, n: u32 }
 @group(0) @binding(3) var<storage, read_write> out4: array<vec4<f32>>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn row_sum(value: vec4<f32>) -> f32 {
-  return subgroupAdd((value.x + value.y) + (value.z + value.w));
-}
-
 fn row_max(value: vec4<f32>) -> f32 {
   var most = nan_max(nan_max(value.x, value.y), nan_max(value.z, value.w));
   for (var s = LANES / 2u; s > 0u; s /= 2u) { most = nan_max(most, subgroupShuffleXor(most, s)); }
   return most;
-}
-
-fn nan_max4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-  return select(a, b, (a == a) & !(b <= a));
 }
 
 @compute @workgroup_size(LANES)

@@ -17,7 +17,8 @@ import package::shared::row_reduce::row_index;
 import package::shared::row_reduce::row_lane;
 import package::shared::row_reduce::row_sum;
 import package::shared::row_reduce::row_max;
-import package::shared::row_reduce::nan_max;
+import package::shared::nan_max::nan_max;
+import package::shared::nan_max::nan_max4;
 import package::shared::row_reduce::THREADS_PER_ROW;
 import package::shared::row_reduce::ROW_THREADS;
 
@@ -75,10 +76,6 @@ fn backward(at: Invocation) {
     let i = begin + j;
     if (LOG) { out[i] = dy[i] - exp(y[i]) * dot; } else { out[i] = y[i] * (dy[i] - dot); }
   }
-}
-
-fn nan_max4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-  return select(a, b, (a == a) & !(b <= a));
 }
 
 @compute @workgroup_size(ROW_THREADS)

@@ -12,6 +12,7 @@
 // Masks        a score below LOWEST counts for nothing, as does every column at or beyond the end.
 // Dropout      of the weight (query i, key j of its bag): word j % 4 of Philox block (query line) * key_quads + j / 4.
 import package::shared::element::Element;
+import package::shared::nan_max::nan_max4;
 import package::shared::philox::philox_uniform;
 
 struct Params {
@@ -151,11 +152,6 @@ fn weigh(score: vec4<f32>, shift: vec4<f32>) -> vec4<f32> {
   let x = score - shift;
   let weight = select(exp(x), x, x != x);
   return select(weight, vec4<f32>(0.0), score < vec4<f32>(LOWEST));
-}
-
-// The larger of two; a NaN wins.
-fn nan_max4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-  return select(a, b, (a == a) & !(b <= a));
 }
 
 fn nan_max_block(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {

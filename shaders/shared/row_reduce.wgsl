@@ -4,6 +4,7 @@
 // costs more than a row) they cost nothing.
 import package::shared::grid::Invocation;
 import package::shared::grid::group_index;
+import package::shared::nan_max::nan_max;
 
 override THREADS_PER_ROW: u32 = 64u; // a power of two
 override ROWS_PER_GROUP: u32 = 4u;
@@ -32,11 +33,6 @@ fn row_sum(value: f32, thread: u32) -> f32 {
   let total = row_scratch[thread - lane];
   workgroupBarrier();
   return total;
-}
-
-// The larger of two; a NaN wins, so that divergence stays visible.
-fn nan_max(a: f32, b: f32) -> f32 {
-  return select(a, b, (a == a) && !(b <= a));
 }
 
 fn row_max(value: f32, thread: u32) -> f32 {
