@@ -128,15 +128,20 @@ export function productOverrides(plan: ProductPlan, subgroupSize: number): Recor
   }
 }
 
+/** Is there a kernel whose workgroup is a subgroup of this size (0: of no one size)? */
+export function isLanes(subgroupSize: number): boolean {
+  return subgroupSize === 4 || subgroupSize === 8;
+}
+
 /** The plan that this subgroup size allows. */
 export function possible(plan: ProductPlan, subgroupSize: number): ProductPlan {
-  if (plan.kernel !== 'subgroup' || subgroupSize === 4 || subgroupSize === 8) return plan;
+  if (plan.kernel !== 'subgroup' || isLanes(subgroupSize)) return plan;
   return { kernel: 'rows', workgroup: 8 };
 }
 
 /** The same for attention. */
 export function possibleAttention(plan: AttentionPlan, subgroupSize: number): AttentionPlan {
-  if (plan.kernel !== 'subgroup' || subgroupSize === 4 || subgroupSize === 8) return plan;
+  if (plan.kernel !== 'subgroup' || isLanes(subgroupSize)) return plan;
   return ATTENTION_TILE;
 }
 

@@ -149,18 +149,15 @@ export function attentionGradients(
         },
       });
     const shape = [part.count, heads, launch.queries, launch.keys];
-    if (dq && dk && !scores && keepsScores(q, shape)) {
+    const fromScores = dq && dk && !scores && keepsScores(q, shape) ? dk : null;
+    if (dq && (scores || fromScores)) {
       const ds = Tensor.empty(device, shape, 'f32', 'attention score gradient');
-      run(dq, byQuery, { storedScale: problem.scale }, ds);
-      keysFromScores(problem, launch, { ds, q, dk });
+      run(dq, byQuery, { storedScale: fromScores ? problem.scale : 1 }, ds);
+      scores?.(ds);
+      if (fromScores) keysFromScores(problem, launch, { ds, q, dk: fromScores });
       ds.dispose();
-    } else {
-      const ds = scores ? Tensor.empty(device, shape, 'f32', 'attention score gradient') : none;
-      if (dq) run(dq, byQuery, scores ? { storedScale: 1 } : {}, ds);
-      if (dq) scores?.(ds);
-      if (scores) ds.dispose();
-      if (dk) run(dk, byKey, {}, none);
-    }
+    } else if (dq) run(dq, byQuery, {}, none);
+    if (dk && !fromScores) run(dk, byKey, {}, none);
     if (dv) run(dv, byKey, { values: true }, none);
   }
   none.dispose();

@@ -3,6 +3,7 @@
  * kernels come in.
  */
 import type { Device } from '../gpu/device.ts';
+import { isLanes } from '../gpu/tuning.ts';
 
 export interface GridPlan {
   groups: number;
@@ -47,7 +48,7 @@ export function byQuads(device: Device, n: number): boolean {
  * subgroups of one such size.
  */
 export function subgroupLanes({ class: kind, subgroupSize }: Device): number {
-  return kind === 'cpu' && (subgroupSize === 4 || subgroupSize === 8) ? subgroupSize : 0;
+  return kind === 'cpu' && isLanes(subgroupSize) ? subgroupSize : 0;
 }
 
 /** Buffers by the names that the vec4 form of an entry point has for them: `x` is `x4`. */
