@@ -1,5 +1,6 @@
 /** jax-js on its WebGPU backend: the same work by the ids of the benches. */
 import { readFileSync } from 'node:fs';
+import { ABMIL, MLP } from './step-shapes.mjs';
 
 const VERSION = JSON.parse(
   readFileSync(new URL('../node_modules/@jax-js/jax/package.json', import.meta.url), 'utf8'),
@@ -197,31 +198,12 @@ export async function open({ numbers, summary }) {
         ],
         conv(2, 3),
       ),
-      'mlp-step': training(
-        [[1024, 512], [512], [512, 4927], [4927]],
-        [
-          [128, 1024],
-          [128, 4927],
-        ],
-        ([w1, b1, w2, b2], [x, y]) => mse(linear(nn.relu(linear(x, w1, b1)), w2, b2), y),
+      'mlp-step': training(MLP.parameters, MLP.inputs, ([w1, b1, w2, b2], [x, y]) =>
+        mse(linear(nn.relu(linear(x, w1, b1)), w2, b2), y),
       ),
       'abmil-step': training(
-        [
-          [1024, 512],
-          [512],
-          [512, 256],
-          [256],
-          [512, 256],
-          [256],
-          [256, 1],
-          [1],
-          [512, 20530],
-          [20530],
-        ],
-        [
-          [4096, 1024],
-          [1, 20530],
-        ],
+        ABMIL.parameters,
+        ABMIL.inputs,
         ([we, be, wv, bv, wu, bu, ww, bw, wh, bh], [x, y], drop) => {
           const h = drop(nn.relu(linear(x, we, be)), 0);
           const value = drop(np.tanh(linear(h.ref, wv, bv)), 1);

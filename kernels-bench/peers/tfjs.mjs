@@ -1,5 +1,6 @@
 /** TensorFlow.js on its WebGPU backend: the same work by the ids of the benches. */
 import { readFileSync } from 'node:fs';
+import { ABMIL, MLP } from './step-shapes.mjs';
 
 const VERSION = JSON.parse(
   readFileSync(new URL('../node_modules/@tensorflow/tfjs/package.json', import.meta.url), 'utf8'),
@@ -144,32 +145,12 @@ export async function open({ numbers, summary }) {
       'conv7x7-forward': operation([images(8, 3, 224, 224), taps(64, 3, 7, 7)], conv(2, 3)),
       'attention-forward': operation([HEADS, HEADS, HEADS], attention),
       'attention-both': both([HEADS, HEADS, HEADS, HEADS], attention),
-      'mlp-step': training(
-        [[1024, 512], [512], [512, 4927], [4927]],
-        [
-          [128, 1024],
-          [128, 4927],
-        ],
-        ([w1, b1, w2, b2], [x, y]) =>
-          tf.losses.meanSquaredError(y, tf.relu(tf.matMul(x, w1).add(b1)).matMul(w2).add(b2)),
+      'mlp-step': training(MLP.parameters, MLP.inputs, ([w1, b1, w2, b2], [x, y]) =>
+        tf.losses.meanSquaredError(y, tf.relu(tf.matMul(x, w1).add(b1)).matMul(w2).add(b2)),
       ),
       'abmil-step': training(
-        [
-          [1024, 512],
-          [512],
-          [512, 256],
-          [256],
-          [512, 256],
-          [256],
-          [256, 1],
-          [1],
-          [512, 20530],
-          [20530],
-        ],
-        [
-          [4096, 1024],
-          [1, 20530],
-        ],
+        ABMIL.parameters,
+        ABMIL.inputs,
         ([we, be, wv, bv, wu, bu, ww, bw, wh, bh], [x, y], drop) => {
           const h = drop(tf.relu(tf.matMul(x, we).add(be)));
           const value = drop(tf.tanh(tf.matMul(h, wv).add(bv)));
