@@ -311,7 +311,7 @@ describe('interruption', () => {
     expect((await histograd(train('whole', ...long))).code).toBe(0);
 
     const stopped = await histograd(train('parts', ...long), async (child) => {
-      await appeared(parts('parts', 'fold-0', 'checkpoint.safetensors'));
+      await appeared(parts('parts', 'fold-0', 'checkpoint.safetensors'), child);
       child.kill('SIGINT');
     });
     expect(stopped.code).toBe(130);
@@ -319,7 +319,7 @@ describe('interruption', () => {
     expect(existsSync(parts('parts', 'fold-0', 'predictions.safetensors'))).toBe(false);
 
     const killed = await histograd(train('parts', ...long, '--resume'), async (child) => {
-      await appeared(parts('parts', 'fold-1', 'checkpoint.safetensors'));
+      await appeared(parts('parts', 'fold-1', 'checkpoint.safetensors'), child);
       child.kill('SIGKILL');
     });
     expect(killed.signal).toBe('SIGKILL');
@@ -337,7 +337,7 @@ describe('interruption', () => {
     }
     const [a, b] = ['whole', 'parts'].map((run) => join(folder, run, 'predictions.csv'));
     expect(await readFile(b!, 'utf8')).toBe(await readFile(a!, 'utf8'));
-  }, 120_000);
+  }, 300_000);
 
   it('resuming with other options is refused', async () => {
     const { code, err } = await histograd(train('whole', ...long, '--resume', '--epochs', '61'));

@@ -49,17 +49,27 @@ export async function histograd(
   const ended = new Promise<Outcome>((resolve) => {
     child.on('close', (code, signal) => resolve({ code, signal, out, err }));
   });
-  await watch?.(child);
+  try {
+    await watch?.(child);
+  } catch (cause) {
+    child.kill('SIGKILL');
+    throw new Error(`${cause instanceof Error ? cause.message : cause}; it said:\n${err}`, {
+      cause,
+    });
+  }
   return ended;
 }
 
-/** Waits for a file to appear. */
-export async function appeared(path: string): Promise<void> {
-  for (let i = 0; i < 10_000; i++) {
-    if (existsSync(path)) return;
+/** Waits for a file that the process writes; fails when it ends without, and waits as long as it lives (machines differ). */
+export async function appeared(path: string, process: ChildProcess): Promise<void> {
+  while (!existsSync(path)) {
+    if (process.exitCode !== null || process.signalCode !== null) {
+      throw new Error(
+        `${path} did not appear before the process ended (exit code ${process.exitCode}, signal ${process.signalCode})`,
+      );
+    }
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  throw new Error(`${path} did not appear`);
 }
 
 /**
