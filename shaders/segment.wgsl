@@ -14,8 +14,8 @@
 //              be parts of larger tensors: x begins with row `first_row` at `x_start`, dy with that of bag
 //              `first_bag` at `dy_start`, out with what belongs to `first_bag` (sum) or `first_row` (spread,
 //              dots) at `out_start`; w, offsets, row_bag are whole.
-// Grid         softmax: a row of threads (shared/row_reduce.wgsl) per (bag, column); dots: per row n;
-//              sum, spread: one thread per output.
+// Grid         softmax: a row of threads (shared/row_reduce.wgsl) per (bag, column); dots, spread: per row n;
+//              sum: one thread per output.
 // Host         offsets ascend from 0 to total; row_bag[n] is the bag of row n.
 // Determinism  fixed order; no atomics.
 import package::shared::grid::Invocation;
@@ -52,6 +52,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read> row_bag: array<u32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 @group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(8) var<storage, read> dy4: array<vec4<f32>>; // dy and out, in spread4
+@group(0) @binding(9) var<storage, read_write> out4: array<vec4<f32>>;
 
 @compute @workgroup_size(ROW_THREADS)
 fn softmax(at: Invocation) {
@@ -110,16 +112,46 @@ fn sum(at: Invocation) {
   out[params.out_start + index] = result;
 }
 
-@compute @workgroup_size(WORKGROUP)
+// What the row of a bag's gradient is multiplied with on its way to row n, and divided by.
+fn weight_of(n: u32) -> f32 {
+  if (WEIGHTED) { return w[n]; }
+  return 1.0;
+}
+
+fn length_of(bag: u32) -> f32 {
+  if (MEAN) { return f32(max(offsets[bag + 1u] - offsets[bag], 1u)); }
+  return 1.0;
+}
+
+@compute @workgroup_size(ROW_THREADS)
 fn spread(at: Invocation) {
-  let index = group_index(at) * WORKGROUP + at.thread;
-  if (index >= params.total * params.d) { return; }
-  let n = params.first_row + index / params.d;
+  let row = row_index(at);
+  if (row >= params.total) { return; }
+  let n = params.first_row + row;
   let bag = row_bag[n];
-  var value = dy[params.dy_start + (bag - params.first_bag) * params.d + index % params.d];
-  if (WEIGHTED) { value *= w[n]; }
-  if (MEAN) { value /= f32(max(offsets[bag + 1u] - offsets[bag], 1u)); }
-  out[params.out_start + index] = value;
+  let weight = weight_of(n);
+  let length = length_of(bag);
+  let source = params.dy_start + (bag - params.first_bag) * params.d;
+  let place = params.out_start + row * params.d;
+  for (var c = row_lane(at); c < params.d; c += THREADS_PER_ROW) {
+    out[place + c] = dy[source + c] * weight / length;
+  }
+}
+
+// The same by vec4s.
+@compute @workgroup_size(ROW_THREADS)
+fn spread4(at: Invocation) {
+  let row = row_index(at);
+  if (row >= params.total) { return; }
+  let n = params.first_row + row;
+  let bag = row_bag[n];
+  let weight = weight_of(n);
+  let length = length_of(bag);
+  let source = (params.dy_start + (bag - params.first_bag) * params.d) / 4u;
+  let place = (params.out_start + row * params.d) / 4u;
+  for (var c = row_lane(at); c < params.d / 4u; c += THREADS_PER_ROW) {
+    out4[place + c] = dy4[source + c] * weight / length;
+  }
 }
 
 @compute @workgroup_size(ROW_THREADS)

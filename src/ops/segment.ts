@@ -3,7 +3,7 @@ import code from '../../shaders/segment.wgsl';
 import type { Device } from '../gpu/device.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import type { Binding } from '../gpu/pipelines.ts';
-import { type GridPlan, rowPlan, threadPlan } from '../tensor/grid.ts';
+import { asQuads, byQuads, type GridPlan, linePlan, rowPlan, threadPlan } from '../tensor/grid.ts';
 import { bindSpan, cut, longestSpan, type Part, type Span, spanFits } from '../tensor/parts.ts';
 import type { Segments } from '../tensor/segments.ts';
 import { type Shape, Tensor } from '../tensor/tensor.ts';
@@ -46,7 +46,8 @@ function run(
   for (const [name, given] of Object.entries(tensors)) {
     const span = given instanceof Tensor ? { binding: given.buffer, start: 0 } : given;
     buffers[name] = span.binding;
-    if (name === 'x' || name === 'dy' || name === 'out') start[name] = span.start;
+    const whole = name.replace('4', '');
+    if (whole === 'x' || whole === 'dy' || whole === 'out') start[whole] = span.start;
   }
   device.run(kernel, entry, {
     buffers,
@@ -180,16 +181,17 @@ function spreadInto(
   const bag = rowBag === segments.bagIndex ? (n: number) => n : (n: number) => bagOf(segments, n);
   for (const part of rowParts(out, g)) {
     const { firstBag, dy } = bagsOf(g, part, bag);
+    const rows = { dy, out: bindSpan(out, part.start * d, part.count * d) };
+    const quads = byQuads(g.device, d);
     const tensors = {
-      dy,
+      ...(quads ? asQuads(rows) : rows),
       w: weights ?? segments.starts, // something to bind
       offsets: segments.starts,
       row_bag: rowBag,
-      out: bindSpan(out, part.start * d, part.count * d),
     };
-    const plan = threadPlan(g.device, part.count * d);
+    const plan = linePlan(g.device, part.count, d);
     const sizes = { bags: segments.count, total: part.count, d, firstBag, firstRow: part.start };
-    run('spread', tensors, { ...sizes, plan, flags }, g.device);
+    run(quads ? 'spread4' : 'spread', tensors, { ...sizes, plan, flags }, g.device);
   }
 }
 
