@@ -8,7 +8,7 @@ const GOALS: Readonly<Record<string, number>> = {
   'head-dx': 4,
   'head-dw': 3,
   'conv3x3-forward': 3,
-  'conv3x3-both': 10, // set for the two gradients; here with the forward pass
+  'conv3x3-gradients': 10,
   'conv7x7-forward': 3,
   'attention-forward': 1.2,
   'attention-both': 4,

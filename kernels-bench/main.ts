@@ -49,7 +49,7 @@ async function main(): Promise<void> {
     .description(
       'Times every kernel and training step: against the ceilings of this adapter, and against the peers installed in kernels-bench/.',
     )
-    .option('--filter <text>', 'only benches whose name contains this text')
+    .option('--filter <text>', 'only benches whose name or id contains this text')
     .option(
       '--compare <commit or file>',
       'in turns with an earlier commit, or with that of a stored result (kernels-bench/results/*.json)',

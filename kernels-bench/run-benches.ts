@@ -32,7 +32,7 @@ export function chooseBenches(
     (bench) =>
       (!bench.on || bench.on === on) &&
       (!quick || bench.quick) &&
-      (!filter || bench.name.toLowerCase().includes(filter.toLowerCase())),
+      (!filter || `${bench.id} ${bench.name}`.toLowerCase().includes(filter.toLowerCase())),
   );
   if (chosen.length > 0) return quick ? chosen.map((bench) => ({ ...bench, others: [] })) : chosen;
   throw new HistogradError(

@@ -1,6 +1,7 @@
-import { Parameter } from '../../src/autograd/parameter.ts';
-import { backwardFrom } from '../../src/autograd/tape.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
+import { convolveInputGradient, convolveWeightGradient } from '../../src/ops/conv2d-kernels.ts';
+import type { ConvSizes } from '../../src/ops/conv2d-sizes.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
 import { type Bench, FLOAT } from '../bench.ts';
 import { disposeAll, FLOATS, type Operands, random } from './tensors.ts';
 
@@ -49,26 +50,38 @@ export function forward(
   };
 }
 
-/** Forward and both gradients. */
-function both(id: string, name: string, quick: boolean, layer: Layer): Bench {
+/** Both gradients, without the forward pass. */
+function gradients(id: string, name: string, quick: boolean, layer: Layer): Bench {
   const { x, weight, y, cost } = sizes(layer);
-  const options = { stride: layer.stride, padding: (layer.kernel - 1) / 2 };
+  const { batch, channels, outputs, size, kernel, stride } = layer;
+  const square = (n: number): [number, number] => [n, n];
+  const conv: ConvSizes = {
+    batch,
+    groups: 1,
+    inputs: channels,
+    outputs,
+    size: square(size),
+    outSize: square(y[2]!),
+    kernel: square(kernel),
+    stride: square(stride),
+    dilation: square(1),
+    padding: square((kernel - 1) / 2),
+  };
   return {
     id,
     name,
     quick,
     prepare(device) {
-      const images = Parameter.of(random(device, x, 1));
-      const filters = Parameter.of(random(device, weight, 2));
-      const seed = random(device, y, 3);
+      const images = random(device, x, 1);
+      const filters = random(device, weight, 2);
+      const dy = random(device, y, 3);
       return {
-        cost: { flops: 3 * cost.flops, bytes: 3 * cost.bytes },
+        cost: { flops: 2 * cost.flops, bytes: 2 * cost.bytes },
         run() {
-          backwardFrom(conv2d(images, filters, null, options), seed);
-          images.grad = null;
-          filters.grad = null;
+          convolveInputGradient(dy, filters, null, Tensor.empty(device, x), conv);
+          convolveWeightGradient(images, dy, Tensor.empty(device, weight), conv);
         },
-        dispose: () => disposeAll(images, filters, seed),
+        dispose: () => disposeAll(images, filters, dy),
       };
     },
   };
@@ -87,6 +100,6 @@ const STEM: Layer = { batch: 8, channels: 3, outputs: 64, size: 224, kernel: 7, 
 
 export const convBenches: readonly Bench[] = [
   forward('conv3x3-forward', 'conv 3x3, 8 x 64 x 56 x 56 to 64', true, MIDDLE),
-  both('conv3x3-both', 'conv 3x3, 8 x 64 x 56 x 56 to 64, forward and backward', false, MIDDLE),
+  gradients('conv3x3-gradients', 'conv 3x3, 8 x 64 x 56 x 56 to 64, both gradients', false, MIDDLE),
   forward('conv7x7-forward', 'conv 7x7 / 2, 8 x 3 x 224 x 224 to 64', false, STEM),
 ];

@@ -61,6 +61,15 @@ export async function open({ numbers, summary }) {
       return [y, ...backward(dy)];
     });
 
+  /** The gradients alone: the compiler leaves out the result, which they do not need. */
+  const gradients = (shapes, work) =>
+    operation(shapes, (...inputs) => {
+      const dy = inputs.pop();
+      const [y, backward] = vjp(work, inputs);
+      y.dispose();
+      return backward(dy);
+    });
+
   /** A training step with AdamW, compiled as a whole. */
   const training = (shapes, dataShapes, loss) => () => {
     const data = dataShapes.map((shape, i) => input(shape, 100 + i));
@@ -190,7 +199,7 @@ export async function open({ numbers, summary }) {
       'attention-forward': operation([HEADS, HEADS, HEADS], attention),
       'attention-both': both([HEADS, HEADS, HEADS, HEADS], attention),
       'conv3x3-forward': operation([images, taps], conv(1, 1)),
-      'conv3x3-both': both([images, taps, images], conv(1, 1)),
+      'conv3x3-gradients': gradients([images, taps, images], conv(1, 1)),
       'conv7x7-forward': operation(
         [
           [8, 3, 224, 224],

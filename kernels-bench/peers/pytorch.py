@@ -45,7 +45,11 @@ def summary(result):
 def operation(shapes, work, dtype=torch.float32):
     def prepare():
         inputs = [numbers(shape, i + 1).to(dtype) for i, shape in enumerate(shapes)]
-        return lambda: [work(*inputs)]
+        def run():
+            result = work(*inputs)
+            return list(result) if isinstance(result, tuple) else [result]
+
+        return run
 
     return prepare
 
@@ -259,6 +263,13 @@ def conv3x3(x, w):
     return F.conv2d(x, w, padding=1)
 
 
+def conv3x3_gradients(x, w, dy):
+    one, zero = [1, 1], [0, 0]
+    return torch.ops.aten.convolution_backward(
+        dy, x, w, None, one, one, one, False, zero, 1, [True, True, False]
+    )[:2]
+
+
 def layer_norm(x, weight, bias):
     return F.layer_norm(x, (1024,), weight, bias)
 
@@ -276,7 +287,7 @@ KERNELS = {
     "layer-norm": operation([ROWS, (1024,), (1024,)], layer_norm),
     "layer-norm-both": both_passes([ROWS, (1024,), (1024,)], ROWS, layer_norm),
     "conv3x3-forward": operation([IMAGES, TAPS], conv3x3),
-    "conv3x3-both": both_passes([IMAGES, TAPS], IMAGES, conv3x3),
+    "conv3x3-gradients": operation([IMAGES, TAPS, IMAGES], conv3x3_gradients),
     "conv7x7-forward": operation(
         [(8, 3, 224, 224), (64, 3, 7, 7)], lambda x, w: F.conv2d(x, w, stride=2, padding=3)
     ),

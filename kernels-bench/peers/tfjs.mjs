@@ -95,6 +95,18 @@ export async function open({ numbers, summary }) {
   const taps = (...shape) => ({ shape, order: [2, 3, 1, 0] });
   const middle = images(8, 64, 56, 56);
   const conv = (stride, padding) => (x, w) => tf.conv2d(x, w, stride, padding);
+  // By its kernels: `tf.grads` would do the forward pass as well.
+  const convGradients = (strides, pad) => (x, filter, dy) => {
+    const options = { strides, pad, dataFormat: 'NHWC' };
+    return [
+      tf
+        .engine()
+        .runKernel('Conv2DBackpropInput', { dy, filter }, { ...options, inputShape: x.shape }),
+      tf
+        .engine()
+        .runKernel('Conv2DBackpropFilter', { x, dy }, { ...options, filterShape: filter.shape }),
+    ];
+  };
 
   return {
     name: `tfjs ${VERSION}`,
@@ -141,7 +153,7 @@ export async function open({ numbers, summary }) {
       'layer-norm': operation([ROWS, [1024], [1024]], layerNorm),
       'layer-norm-both': both([ROWS, [1024], [1024], ROWS], layerNorm),
       'conv3x3-forward': operation([middle, taps(64, 64, 3, 3)], conv(1, 1)),
-      'conv3x3-both': both([middle, taps(64, 64, 3, 3), middle], conv(1, 1)),
+      'conv3x3-gradients': operation([middle, taps(64, 64, 3, 3), middle], convGradients(1, 1)),
       'conv7x7-forward': operation([images(8, 3, 224, 224), taps(64, 3, 7, 7)], conv(2, 3)),
       'attention-forward': operation([HEADS, HEADS, HEADS], attention),
       'attention-both': both([HEADS, HEADS, HEADS, HEADS], attention),

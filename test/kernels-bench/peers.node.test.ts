@@ -158,7 +158,8 @@ const OURS: Record<string, Summaries> = {
   'layer-norm': forward([ROWS, [1024], [1024]], norm),
   'layer-norm-both': both([ROWS, [1024], [1024], ROWS], norm),
   'conv3x3-forward': forward([IMAGES, [64, 64, 3, 3]], conv),
-  'conv3x3-both': both([IMAGES, [64, 64, 3, 3], IMAGES], conv),
+  'conv3x3-gradients': async (device) =>
+    (await both([IMAGES, [64, 64, 3, 3], IMAGES], conv)(device)).slice(1),
   'conv7x7-forward': forward(
     [
       [8, 3, 224, 224],
