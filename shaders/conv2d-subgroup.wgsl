@@ -12,6 +12,8 @@
 //                  rows, z: part * groups + group.
 // Host             LANES is the device's one subgroup size, 4 or 8; rows, pixels > 0; with runs = 0, out is the bias or 0.
 //                  multiply4: out_h * out_w a multiple of 4, no phases, pixel (j, i) goes to (j, i).
+// texels           (`?texels`) What is read comes as textures, as in matmul-subgroup.wgsl; a tile has twice as many columns (pixels, quads
+//                  of the window), and weight_gradient takes four pixels of a line at once. LANES = 8.
 // Determinism      K is walked in order; one writer per element.
 import package::shared::conv_product::params;
 import package::shared::conv_product::weight4;
@@ -29,6 +31,7 @@ import package::shared::conv_product::row_target;
 import package::shared::conv_product::store;
 import package::shared::conv_product::part_index;
 import package::shared::outer_product::outer;
+import package::shared::texels::texel;
 import package::shared::conv_product::BIAS;
 import package::shared::conv_product::bias;
 enable subgroups;
@@ -36,6 +39,26 @@ enable subgroups;
 override LANES: u32 = 8u;
 
 @group(0) @binding(7) var<storage, read_write> out4: array<vec4<f32>>; // out, in multiply4
+
+@if(texels) @group(0) @binding(1) var weight_texels: texture_storage_2d<rgba32float, read>;
+@if(texels) @group(0) @binding(2) var source_texels: texture_storage_2d<rgba32float, read>;
+@if(texels) @group(0) @binding(5) var dy_texels: texture_storage_2d<rgba32float, read>;
+
+@if(texels) alias Tile = array<mat4x4<f32>, 16>;
+@else alias Tile = array<mat4x4<f32>, 8>;
+// Times LANES: the vec4s of a tile along its columns.
+@if(texels) const PARTS = 2u;
+@else const PARTS = 1u;
+
+fn weights(at: u32) -> vec4<f32> {
+  @if(texels) return textureLoad(weight_texels, texel(at));
+  @else return weight4[at];
+}
+
+fn source(at: u32) -> vec4<f32> {
+  @if(texels) return textureLoad(source_texels, texel(at));
+  @else return source4[at];
+}
 
 // Four vec4s of a lane, in all lanes.
 fn broadcast(quads: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
@@ -50,7 +73,7 @@ fn broadcast(quads: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
 // The tile of this lane: 4 rows from `row`, blocks of 4 pixels from `first_pixel`; tile[p / 4][p % 4][r]. Four steps of K
 // go into each element at once: lavapipe's loops are masked, so that each change of a variable costs a blend beside the
 // load and the store of an accumulator, and here there is one for four multiply-adds.
-fn product(g: u32, row: u32, first_pixel: u32, lane: u32) -> array<mat4x4<f32>, 8> {
+fn product(g: u32, row: u32, first_pixel: u32, lane: u32) -> Tile {
   let k_quads = params.runs * params.run_quads;
   let last = params.rows - 1u;
   let w = g * params.rows * k_quads;
@@ -63,6 +86,10 @@ fn product(g: u32, row: u32, first_pixel: u32, lane: u32) -> array<mat4x4<f32>, 
   let s1 = pixel_start(s + 1u) + g * params.group_quads;
   let s2 = pixel_start(s + 2u) + g * params.group_quads;
   let s3 = pixel_start(s + 3u) + g * params.group_quads;
+  @if(texels) let s4 = pixel_start(s + 4u * LANES) + g * params.group_quads;
+  @if(texels) let s5 = pixel_start(s + 4u * LANES + 1u) + g * params.group_quads;
+  @if(texels) let s6 = pixel_start(s + 4u * LANES + 2u) + g * params.group_quads;
+  @if(texels) let s7 = pixel_start(s + 4u * LANES + 3u) + g * params.group_quads;
   var c0 = mat4x4<f32>();
   var c1 = mat4x4<f32>();
   var c2 = mat4x4<f32>();
@@ -71,12 +98,20 @@ fn product(g: u32, row: u32, first_pixel: u32, lane: u32) -> array<mat4x4<f32>, 
   var c5 = mat4x4<f32>();
   var c6 = mat4x4<f32>();
   var c7 = mat4x4<f32>();
+  @if(texels) var d0 = mat4x4<f32>();
+  @if(texels) var d1 = mat4x4<f32>();
+  @if(texels) var d2 = mat4x4<f32>();
+  @if(texels) var d3 = mat4x4<f32>();
+  @if(texels) var d4 = mat4x4<f32>();
+  @if(texels) var d5 = mat4x4<f32>();
+  @if(texels) var d6 = mat4x4<f32>();
+  @if(texels) var d7 = mat4x4<f32>();
   var k = 0u;
   for (var run = 0u; run < params.runs; run++) {
     let begin = run_offset(run);
     for (var at = begin; at < begin + params.run_quads; at++) {
-      let left = transpose(mat4x4<f32>(weight4[w0 + k], weight4[w1 + k], weight4[w2 + k], weight4[w3 + k]));
-      let right = mat4x4<f32>(source4[s0 + at], source4[s1 + at], source4[s2 + at], source4[s3 + at]);
+      let left = transpose(mat4x4<f32>(weights(w0 + k), weights(w1 + k), weights(w2 + k), weights(w3 + k)));
+      let right = mat4x4<f32>(source(s0 + at), source(s1 + at), source(s2 + at), source(s3 + at));
       c0 += left * broadcast(right, 0u);
       c1 += left * broadcast(right, 1u);
       c2 += left * broadcast(right, 2u);
@@ -87,10 +122,20 @@ fn product(g: u32, row: u32, first_pixel: u32, lane: u32) -> array<mat4x4<f32>, 
         c6 += left * broadcast(right, 6u);
         c7 += left * broadcast(right, 7u);
       }
+      @if(texels) let more = mat4x4<f32>(source(s4 + at), source(s5 + at), source(s6 + at), source(s7 + at));
+      @if(texels) d0 += left * broadcast(more, 0u);
+      @if(texels) d1 += left * broadcast(more, 1u);
+      @if(texels) d2 += left * broadcast(more, 2u);
+      @if(texels) d3 += left * broadcast(more, 3u);
+      @if(texels) d4 += left * broadcast(more, 4u);
+      @if(texels) d5 += left * broadcast(more, 5u);
+      @if(texels) d6 += left * broadcast(more, 6u);
+      @if(texels) d7 += left * broadcast(more, 7u);
       k++;
     }
   }
-  return array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
+  @if(texels) return Tile(c0, c1, c2, c3, c4, c5, c6, c7, d0, d1, d2, d3, d4, d5, d6, d7);
+  @else return Tile(c0, c1, c2, c3, c4, c5, c6, c7);
 }
 
 @compute @workgroup_size(LANES)
@@ -101,12 +146,12 @@ fn multiply(
 ) {
   let g = group_and_tile(group, groups).x;
   let row = (group.y * LANES + lane) * 4u;
-  let first_pixel = group_and_tile(group, groups).y * LANES * 4u;
+  let first_pixel = group_and_tile(group, groups).y * PARTS * LANES * 4u;
   var tile = product(g, row, first_pixel, lane);
   var targets = array<vec3<u32>, 4>(
     row_target(g, row), row_target(g, row + 1u), row_target(g, row + 2u), row_target(g, row + 3u),
   );
-  let pixels = min(4u * LANES, pixel_count() - min(first_pixel, pixel_count()));
+  let pixels = min(PARTS * 4u * LANES, pixel_count() - min(first_pixel, pixel_count()));
   for (var p = 0u; p < pixels; p++) {
     let pixel = pixel_target(first_pixel + p);
     for (var r = 0u; r < 4u; r++) {
@@ -124,11 +169,11 @@ fn multiply4(
 ) {
   let g = group_and_tile(group, groups).x;
   let row = (group.y * LANES + lane) * 4u;
-  let first_pixel = group_and_tile(group, groups).y * LANES * 4u;
+  let first_pixel = group_and_tile(group, groups).y * PARTS * LANES * 4u;
   var tile = product(g, row, first_pixel, lane);
   let plane = params.out_h * params.out_w;
   let channel = g * params.group_channels + row;
-  let pixels = min(4u * LANES, pixel_count() - min(first_pixel, pixel_count()));
+  let pixels = min(PARTS * 4u * LANES, pixel_count() - min(first_pixel, pixel_count()));
   for (var e = 0u; e < pixels; e++) {
     let r = e % 4u;
     if (row + r < params.rows) {
@@ -143,6 +188,25 @@ fn multiply4(
   }
 }
 
+// Pixel i of a line of dY that begins at d; beyond the end 0.
+@if(texels)
+fn gradient(d: u32, i: u32) -> vec4<f32> {
+  let at = d + min(i, params.grid_w - 1u) * params.dy_quads;
+  return select(vec4<f32>(), textureLoad(dy_texels, texel(at)), i < params.grid_w);
+}
+
+// A vec4 of the windows of four pixels from i, `step` apart; beyond the end of the line those of the last.
+@if(texels)
+fn windows(s: u32, i: u32, step: u32) -> mat4x4<f32> {
+  let last = params.grid_w - 1u;
+  return mat4x4<f32>(
+    source(s + min(i, last) * step),
+    source(s + min(i + 1u, last) * step),
+    source(s + min(i + 2u, last) * step),
+    source(s + min(i + 3u, last) * step),
+  );
+}
+
 @compute @workgroup_size(LANES)
 fn weight_gradient(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -151,10 +215,11 @@ fn weight_gradient(
   let g = group.z % params.groups;
   let part = group.z / params.groups;
   let row_quad = group.y * LANES + lane;
-  let first_column = group.x * LANES;
+  let first_column = group.x * PARTS * LANES;
   let columns = params.runs * params.run_quads;
   let d_lane = g * params.dy_group_quads + min(row_quad, params.dy_group_quads - 1u);
   let s_lane = g * params.group_quads + quad_offset(min(first_column + lane, columns - 1u));
+  @if(texels) let m_lane = g * params.group_quads + quad_offset(min(first_column + LANES + lane, columns - 1u));
   let s_step = params.stride_w * params.source_quads;
   let begin = part * params.lines_per_part;
   let end = min(begin + params.lines_per_part, params.images * params.grid_h);
@@ -166,12 +231,21 @@ fn weight_gradient(
   var c5 = mat4x4<f32>();
   var c6 = mat4x4<f32>();
   var c7 = mat4x4<f32>();
+  @if(texels) var d0 = mat4x4<f32>();
+  @if(texels) var d1 = mat4x4<f32>();
+  @if(texels) var d2 = mat4x4<f32>();
+  @if(texels) var d3 = mat4x4<f32>();
+  @if(texels) var d4 = mat4x4<f32>();
+  @if(texels) var d5 = mat4x4<f32>();
+  @if(texels) var d6 = mat4x4<f32>();
+  @if(texels) var d7 = mat4x4<f32>();
   for (var line = begin; line < end; line++) {
     let image = line / params.grid_h;
     let j = line % params.grid_h;
     let h = image * params.dy_h + j;
     var d = h * params.dy_w * params.dy_quads + d_lane;
     var s = window_start(image, j, 0u) + s_lane;
+    @if(!texels)
     for (var i = 0u; i < params.grid_w; i++) {
       let left = dy4[d];
       let right = source4[s];
@@ -188,9 +262,32 @@ fn weight_gradient(
       d += params.dy_quads;
       s += s_step;
     }
+    @if(texels)
+    for (var i = 0u; i < params.grid_w; i += 4u) {
+      let left = transpose(mat4x4<f32>(gradient(d, i), gradient(d, i + 1u), gradient(d, i + 2u), gradient(d, i + 3u)));
+      let right = windows(s, i, s_step);
+      c0 += broadcast(right, 0u) * left;
+      c1 += broadcast(right, 1u) * left;
+      c2 += broadcast(right, 2u) * left;
+      c3 += broadcast(right, 3u) * left;
+      c4 += broadcast(right, 4u) * left;
+      c5 += broadcast(right, 5u) * left;
+      c6 += broadcast(right, 6u) * left;
+      c7 += broadcast(right, 7u) * left;
+      let more = windows(s + m_lane - s_lane, i, s_step);
+      d0 += broadcast(more, 0u) * left;
+      d1 += broadcast(more, 1u) * left;
+      d2 += broadcast(more, 2u) * left;
+      d3 += broadcast(more, 3u) * left;
+      d4 += broadcast(more, 4u) * left;
+      d5 += broadcast(more, 5u) * left;
+      d6 += broadcast(more, 6u) * left;
+      d7 += broadcast(more, 7u) * left;
+    }
   }
-  var tile = array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
-  for (var e = 0u; e < 4u * LANES; e++) {
+  @if(texels) var tile = Tile(c0, c1, c2, c3, c4, c5, c6, c7, d0, d1, d2, d3, d4, d5, d6, d7);
+  @else var tile = Tile(c0, c1, c2, c3, c4, c5, c6, c7);
+  for (var e = 0u; e < PARTS * 4u * LANES; e++) {
     let row = 4u * row_quad + e % 4u;
     let quad = first_column + e / 4u;
     if (row < params.rows && quad < columns) {

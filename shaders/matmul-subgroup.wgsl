@@ -16,11 +16,15 @@
 //              where it loads 2. A product of few rows comes as that of the transposed operands, with TRANS_C.
 // VEC_A, VEC_B the operand's stored rows begin at multiples of 4, and are as long where M or N runs along them:
 //              vec4 loads. Else four guarded scalar loads.
+// texels       (`?texels`) Both operands come as textures, and a tile has 64 columns: BLOCKS = 16. The machine code of a read is a call,
+//              where that of a buffer is 40 tests and 32 loads, so that the loop is a third as long and more of it can be
+//              multiplications. LANES = 8; both as with VEC_A and VEC_B.
 // Grid         as many workgroups as column tiles of 4 * BLOCKS (x), row tiles of 4 * LANES (y), batches (z). workgroup = LANES = subgroup size.
 // Host         LANES is the device's one subgroup size, 4 or 8; M, N > 0; with K = 0, C is the bias or 0.
 // Edges        rows and columns beyond the end read the last ones and are not stored; steps beyond K are 0 in both.
 // Determinism  K is walked in order, by fours; one writer per element of C.
 import package::shared::matmul_params::Params;
+import package::shared::texels::texel;
 enable subgroups;
 
 override LANES: u32 = 8u;
@@ -32,22 +36,39 @@ override VEC_A: bool = false;
 override VEC_B: bool = false;
 override BIAS: bool = false;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> b4: array<vec4<f32>>;
+@if(!texels) @group(0) @binding(0) var<storage, read> a: array<f32>;
+@if(!texels) @group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>;
+@if(!texels) @group(0) @binding(2) var<storage, read> b: array<f32>;
+@if(!texels) @group(0) @binding(3) var<storage, read> b4: array<vec4<f32>>;
+@if(texels) @group(0) @binding(0) var a_texels: texture_storage_2d<rgba32float, read>;
+@if(texels) @group(0) @binding(1) var b_texels: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> c: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 @group(0) @binding(7) var<storage, read_write> out4: array<vec4<f32>>; // c, in multiply4
 
+@if(texels) alias Tile = array<mat4x4<f32>, 16>;
+@else alias Tile = array<mat4x4<f32>, 8>;
+
 // Four consecutive elements of A from `at`; `count` of them exist.
+@if(texels)
+fn load_a(at: u32, count: u32) -> vec4<f32> {
+  return textureLoad(a_texels, texel(at / 4u));
+}
+
+@if(texels)
+fn load_b(at: u32, count: u32) -> vec4<f32> {
+  return textureLoad(b_texels, texel(at / 4u));
+}
+
+@if(!texels)
 fn load_a(at: u32, count: u32) -> vec4<f32> {
   if (VEC_A) { return a4[at / 4u]; }
   let last = at + count - 1u;
   return vec4<f32>(a[at], a[min(at + 1u, last)], a[min(at + 2u, last)], a[min(at + 3u, last)]);
 }
 
+@if(!texels)
 fn load_b(at: u32, count: u32) -> vec4<f32> {
   if (VEC_B) { return b4[at / 4u]; }
   let last = at + count - 1u;
@@ -159,7 +180,7 @@ fn narrow_block_b(part: mat2x4<f32>, i: u32) -> mat4x4<f32> {
 }
 
 // The tile of this lane: 4 rows from `row`, blocks of 4 columns from `first_column`, in registers until the end of K.
-fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> array<mat4x4<f32>, 8> {
+fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> Tile {
   let a_base = params.a_start + batch * params.a_batch;
   let b_base = params.b_start + batch * params.b_batch;
   var c0 = mat4x4<f32>();
@@ -170,6 +191,14 @@ fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> array<mat4x4<f
   var c5 = mat4x4<f32>();
   var c6 = mat4x4<f32>();
   var c7 = mat4x4<f32>();
+  @if(texels) var d0 = mat4x4<f32>();
+  @if(texels) var d1 = mat4x4<f32>();
+  @if(texels) var d2 = mat4x4<f32>();
+  @if(texels) var d3 = mat4x4<f32>();
+  @if(texels) var d4 = mat4x4<f32>();
+  @if(texels) var d5 = mat4x4<f32>();
+  @if(texels) var d6 = mat4x4<f32>();
+  @if(texels) var d7 = mat4x4<f32>();
   for (var k = 0u; k < params.k; k += 4u) {
     let left = block_a(a_base, row, k);
     if (BLOCKS < LANES) {
@@ -193,14 +222,24 @@ fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> array<mat4x4<f
         c7 += block_b(right, 7u) * left;
       }
     }
+    @if(texels) let more = part_of_b(b_base, first_column + 4u * LANES, k, lane);
+    @if(texels) d0 += block_b(more, 0u) * left;
+    @if(texels) d1 += block_b(more, 1u) * left;
+    @if(texels) d2 += block_b(more, 2u) * left;
+    @if(texels) d3 += block_b(more, 3u) * left;
+    @if(texels) d4 += block_b(more, 4u) * left;
+    @if(texels) d5 += block_b(more, 5u) * left;
+    @if(texels) d6 += block_b(more, 6u) * left;
+    @if(texels) d7 += block_b(more, 7u) * left;
   }
-  return array<mat4x4<f32>, 8>(c0, c1, c2, c3, c4, c5, c6, c7);
+  @if(texels) return Tile(c0, c1, c2, c3, c4, c5, c6, c7, d0, d1, d2, d3, d4, d5, d6, d7);
+  @else return Tile(c0, c1, c2, c3, c4, c5, c6, c7);
 }
 
 // Which tile a workgroup has (column, row). Tiles are walked in panels of so many columns that the operand B of a panel (512 KB) stays in
 // the cache of a core, each panel from the first row to the last.
 fn tile_of(group: vec3<u32>, groups: vec3<u32>) -> vec2<u32> {
-  let most = max(1u, 4096u / max(1u, params.k));
+  let most = max(1u, 32768u / (BLOCKS * max(1u, params.k)));
   let index = group.y * groups.x + group.x;
   let panel = index / (most * groups.y);
   let within_panel = index % (most * groups.y);

@@ -2,6 +2,11 @@ declare module '*.wgsl' {
   const code: string;
   export default code;
 }
+/** The same with operands as textures. */
+declare module '*.wgsl?texels' {
+  const code: string;
+  export default code;
+}
 /** The same with operands in float16: it needs the feature shader-f16. */
 declare module '*.wgsl?half' {
   const code: string;

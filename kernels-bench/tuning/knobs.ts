@@ -42,6 +42,7 @@ const rows = (workgroup: number): ProductPlan => ({ kernel: 'rows', workgroup })
 
 /** What is tried on CPU rasterisers; tiles in workgroup memory lose there, and one of them shows by how much. */
 const CPU_PLANS: readonly ProductPlan[] = [
+  { kernel: 'texels' },
   { kernel: 'subgroup' },
   rows(4),
   rows(8),

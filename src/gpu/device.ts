@@ -24,10 +24,11 @@ import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-err
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
 import { chooseMatrixUnit, MATRIX_FEATURE, type MatrixUnit } from './matrix-unit.ts';
 import { type Pack, ParameterRing } from './parameter-ring.ts';
-import { type Binding, boundBuffer, boundBytes, Pipelines } from './pipelines.ts';
+import { type Binding, boundBuffer, boundBytes, Pipelines, requireBound } from './pipelines.ts';
 import { dryRun, isRecording, Recording, record } from './recording.ts';
 import { Staging } from './staging.ts';
 import { SubmissionLimit, type SubmissionOptions, workOf } from './submission-limit.ts';
+import { TexelCopies, type TexelCopy } from './texel-copies.ts';
 import type { Tuning } from './tuning.ts';
 import type { TuningName } from './tunings.ts';
 
@@ -36,6 +37,8 @@ type Params = Readonly<Record<string, ParamValue>>;
 export interface DispatchRequest {
   /** Buffers, or parts of them, by the name of the WGSL variable. */
   buffers: Readonly<Record<string, Binding>>;
+  /** What is read as textures, by the name of the WGSL variable (`texel-copies.ts`). */
+  texels?: Readonly<Record<string, Binding>>;
   /** By the names of the WGSL's fields; as a function where they change from step to step (`recording.ts`). */
   params?: Params | (() => Params);
   overrides?: Readonly<Record<string, number | boolean>>;
@@ -68,6 +71,8 @@ interface Dispatch {
   bind(chunk: number): GPUBindGroup;
   readonly groups: readonly [number, number, number];
   readonly buffers: readonly PooledBuffer[];
+  /** Made just before. */
+  readonly copies: readonly TexelCopy[];
   readonly paramBytes: number;
   readonly pack: Pack;
   /** See `workOf`. */
@@ -90,6 +95,7 @@ const LIMITS = [
   'maxComputeInvocationsPerWorkgroup',
   'maxComputeWorkgroupSizeX',
   'maxComputeWorkgroupStorageSize',
+  'maxTextureDimension2D',
 ] as const;
 
 type Limits = Readonly<
@@ -104,6 +110,7 @@ function limitsOf({ limits }: GPUDevice): Limits {
     maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
     maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    maxTextureDimension2D: limits.maxTextureDimension2D,
     maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
   };
 }
@@ -127,6 +134,7 @@ export class Device {
   readonly #ring: ParameterRing;
   readonly #pipelines: Pipelines;
   readonly #staging: Staging;
+  readonly #texels: TexelCopies;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   /** Set in the pass already. */
@@ -191,6 +199,7 @@ export class Device {
     );
     this.#ring = new ParameterRing(raw);
     this.#staging = new Staging(raw);
+    this.#texels = new TexelCopies(raw, (error) => this.#fail(error));
     this.#pipelines = new Pipelines(raw, this.#ring, this.bindingBytes, (error) =>
       this.#fail(error),
     );
@@ -208,7 +217,8 @@ export class Device {
   }
 
   get memory(): Readonly<MemoryUse> {
-    return this.#pool.use;
+    const use = this.#pool.use;
+    return { ...use, pooled: use.pooled + this.#texels.bytes };
   }
 
   /** Dispatches and submissions so far, and bind groups kept now. */
@@ -241,7 +251,7 @@ export class Device {
     const limit = this.limits.maxComputeWorkgroupsPerDimension;
     if (groups[0] > limit || groups[1] > limit || groups[2] > limit)
       throw tooManyWorkgroups(kernel.name, groups, limit);
-    const { params: layout, storage } = interface_;
+    const { params: layout, storage, texels } = interface_;
     const { params = {} } = request;
     if (this.#ahead) {
       this.#ahead.compiling.push(this.#pipelines.compile(kernel, entry, request.overrides ?? {}));
@@ -254,15 +264,23 @@ export class Device {
     const bytes = storage.reduce((sum, { name }) => sum + boundBytes(buffers[name]), 0);
     const work = workOf(request.flops ?? 0, bytes);
     const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
+    const copies = texels.map(({ name }, slot) =>
+      this.#texels.copyOf(requireBound(kernel, entry, request.texels ?? {}, name), slot),
+    );
+    const textures = copies.map(({ to }) => to);
     const bind = (chunk: number) =>
-      this.#pipelines.bindGroup(kernel, entry, pipeline, buffers, chunk);
+      this.#pipelines.bindGroup(kernel, entry, pipeline, buffers, textures, chunk);
     const chunk = this.#makeRoom(paramBytes, work);
     const dispatch: Dispatch = {
       pipeline: pipeline.raw,
       bindGroups: new Map([[chunk, bind(chunk)]]),
       bind,
       groups,
-      buffers: storage.map(({ name }) => boundBuffer(buffers[name]!)),
+      buffers: [
+        ...storage.map(({ name }) => boundBuffer(buffers[name]!)),
+        ...copies.map(({ from }) => boundBuffer(from)),
+      ],
+      copies,
       paramBytes,
       work,
       pack(view, at) {
@@ -288,6 +306,11 @@ export class Device {
       : dispatch;
     const { buffers } = dispatch;
     record(() => ({ what, fixed, buffers, run: () => void this.#dispatch(again) }));
+  }
+
+  /** Bytes of the largest operand that a dispatch can read as a texture. */
+  get texelBytes(): number {
+    return this.#texels.mostBytes;
   }
 
   /** Workgroup counts per dimension are limited: folds a long row of them into a rectangle. */
@@ -540,7 +563,7 @@ export class Device {
 
   /** Returns where in the ring the parameters went. */
   #dispatch(dispatch: Dispatch): number {
-    const { pipeline, bindGroups, groups, buffers, paramBytes, pack, work } = dispatch;
+    const { pipeline, bindGroups, groups, buffers, copies, paramBytes, pack, work } = dispatch;
     const chunk = this.#makeRoom(paramBytes, work);
     let bindGroup = bindGroups.get(chunk);
     if (!bindGroup) {
@@ -549,6 +572,10 @@ export class Device {
     }
     const at = this.#ring.add(paramBytes, pack);
     for (const buffer of buffers) this.#use(buffer);
+    if (copies.length > 0) {
+      const encoder = this.#closePass();
+      for (const copy of copies) this.#texels.record(encoder, copy);
+    }
     const pass = this.#openPass();
     // Each call into the driver counts: three of them are most of what a replayed dispatch costs.
     if (pipeline !== this.#pipeline) pass.setPipeline(pipeline);

@@ -22,6 +22,8 @@ interface ParamField {
 export interface EntryPoint {
   /** Storage bindings in binding order, by variable name. */
   readonly storage: readonly { name: string; binding: number; writable: boolean }[];
+  /** Textures that buffers are copied to before (texel-copies.ts), in binding order. */
+  readonly texels: readonly { name: string; binding: number }[];
   /** The uniform called `params`, when the entry point uses one. */
   readonly params: {
     binding: number;
@@ -59,6 +61,7 @@ function readInterface(kernel: Kernel): KernelInterface {
   const entries = new Map<string, EntryPoint>();
   for (const entry of module.entry.compute) {
     const storage: { name: string; binding: number; writable: boolean }[] = [];
+    const texels: { name: string; binding: number }[] = [];
     let params: EntryPoint['params'] = null;
     for (const resource of entry.resources) {
       if (resource.group !== 0) throw broken(kernel, `${resource.name} is not in @group(0)`);
@@ -67,10 +70,13 @@ function readInterface(kernel: Kernel): KernelInterface {
         storage.push({ name: resource.name, binding: resource.binding, writable });
       } else if (resource.resourceType === ResourceType.Uniform && resource.name === 'params') {
         params = readParams(kernel, resource);
+      } else if (resource.resourceType === ResourceType.StorageTexture) {
+        texels.push({ name: resource.name, binding: resource.binding });
       } else throw broken(kernel, `${resource.name} is neither storage nor the uniform 'params'`);
     }
     storage.sort((a, b) => a.binding - b.binding);
-    entries.set(entry.name, { storage, params });
+    texels.sort((a, b) => a.binding - b.binding);
+    entries.set(entry.name, { storage, texels, params });
   }
   return { entries, overrides: new Set(module.overrides.map((o) => o.name)) };
 }

@@ -4,6 +4,7 @@ import type { BufferRange, PooledBuffer } from './buffer-pool.ts';
 import { invalidKernel, tensorTooLarge } from './gpu-errors.ts';
 import { entryPoint, type Kernel, reflect } from './kernel.ts';
 import type { ParameterRing } from './parameter-ring.ts';
+import type { TexelTexture } from './texel-copies.ts';
 
 interface Pipeline {
   readonly raw: GPUComputePipeline;
@@ -111,7 +112,7 @@ export class Pipelines {
 
   /** Within an error scope, so that it must not throw. */
   #describe(kernel: Kernel, entry: string, constants: Constants) {
-    const { storage, params } = entryPoint(kernel, entry);
+    const { storage, texels, params } = entryPoint(kernel, entry);
     const label = `${kernel.name}/${entry}`;
     const layout = this.#gpu.createBindGroupLayout({
       label,
@@ -120,6 +121,11 @@ export class Pipelines {
           binding,
           visibility: GPUShaderStage.COMPUTE,
           buffer: { type: writable ? ('storage' as const) : ('read-only-storage' as const) },
+        })),
+        ...texels.map(({ binding }) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          storageTexture: { access: 'read-only' as const, format: 'rgba32float' as const },
         })),
         ...(params
           ? [
@@ -151,6 +157,7 @@ export class Pipelines {
   /**
    * The bind group of these buffers, by the names of the WGSL variables; made once.
    *
+   * @param textures those that the kernel's buffers are copied to, in binding order
    * @param chunk of the ring that holds the parameters
    */
   bindGroup(
@@ -158,19 +165,13 @@ export class Pipelines {
     entry: string,
     pipeline: Pipeline,
     buffers: Readonly<Record<string, Binding>>,
+    textures: readonly TexelTexture[],
     chunk: number,
   ): GPUBindGroup {
-    const { storage, params } = entryPoint(kernel, entry);
+    const { storage, texels, params } = entryPoint(kernel, entry);
     let key = chunk === 0 ? `${pipeline.id}` : `${pipeline.id}/${chunk}`;
     for (const { name } of storage) {
-      const buffer = buffers[name];
-      if (!buffer) {
-        throw new HistogradError(
-          'kernel-interface',
-          `Kernel ${kernel.name}/${entry}: no buffer was given for ${name}.`,
-          `Give buffers for ${storage.map((s) => s.name).join(', ')}.`,
-        );
-      }
+      const buffer = requireBound(kernel, entry, buffers, name);
       key +=
         'buffer' in buffer
           ? `,${buffer.buffer.id}@${buffer.offset}+${buffer.bytes}`
@@ -181,6 +182,7 @@ export class Pipelines {
         throw tensorTooLarge(purpose, bytes, this.#bindingBytes, 'binds at once');
       }
     }
+    for (const { id } of textures) key += `,${id}`;
     const found = this.#bindGroups.get(key);
     if (found) {
       this.#bindGroups.delete(key);
@@ -197,6 +199,7 @@ export class Pipelines {
       layout: pipeline.layout,
       entries: [
         ...storage.map(({ name, binding }) => ({ binding, resource: resource(buffers[name]!) })),
+        ...texels.map(({ binding }, i) => ({ binding, resource: textures[i]!.view })),
         ...(params
           ? [
               {
@@ -239,6 +242,23 @@ export class Pipelines {
     }
     this.#bindGroups.delete(key);
   }
+}
+
+/** @throws HistogradError `kernel-interface` when nothing was given by that name */
+export function requireBound<T>(
+  kernel: Kernel,
+  entry: string,
+  given: Readonly<Record<string, T>>,
+  name: string,
+): T {
+  const found = given[name];
+  if (found) return found;
+  const { storage, texels } = entryPoint(kernel, entry);
+  throw new HistogradError(
+    'kernel-interface',
+    `Kernel ${kernel.name}/${entry}: no buffer was given for ${name}.`,
+    `Give buffers for ${[...storage, ...texels].map((s) => s.name).join(', ')}.`,
+  );
 }
 
 /** @throws HistogradError `kernel-interface` for an override that the kernel does not have */

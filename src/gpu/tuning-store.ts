@@ -17,6 +17,7 @@ const plan = z.discriminatedUnion('kernel', [
   z.object({ kernel: z.literal('tiled'), threads: pair, blocks: pair, slice: z.number() }),
   z.object({ kernel: z.literal('rows'), workgroup: z.number() }),
   z.object({ kernel: z.literal('subgroup') }),
+  z.object({ kernel: z.literal('texels') }),
 ]);
 
 const attention = z.discriminatedUnion('kernel', [

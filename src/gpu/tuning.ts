@@ -22,7 +22,9 @@ export type ProductPlan =
   /** 8 rows and 4 columns to a thread, nothing shared. */
   | { readonly kernel: 'rows'; readonly workgroup: number }
   /** A workgroup is a subgroup; where subgroups are of no one size of 4 or 8, `rows`. */
-  | { readonly kernel: 'subgroup' };
+  | { readonly kernel: 'subgroup' }
+  /** The same with operands copied to textures, where they are read often enough; where subgroups are not of 8 lanes, `subgroup`. */
+  | { readonly kernel: 'texels' };
 
 export const MATMUL_SHAPES = ['fewRows', 'fewColumns', 'skinny', 'small', 'large'] as const;
 export type MatmulShape = (typeof MATMUL_SHAPES)[number];
@@ -109,6 +111,8 @@ export function tileOf(plan: ProductPlan, subgroupSize: number): readonly [numbe
       return [4 * plan.workgroup, 8];
     case 'subgroup':
       return [4 * subgroupSize, 4 * subgroupSize];
+    case 'texels':
+      return [8 * subgroupSize, 4 * subgroupSize];
   }
 }
 
@@ -124,6 +128,7 @@ export function productOverrides(plan: ProductPlan, subgroupSize: number): Recor
     case 'rows':
       return { WORKGROUP: plan.workgroup };
     case 'subgroup':
+    case 'texels':
       return { LANES: subgroupSize };
   }
 }
@@ -133,10 +138,14 @@ export function isLanes(subgroupSize: number): boolean {
   return subgroupSize === 4 || subgroupSize === 8;
 }
 
+/** What the kernels that read textures are written for. */
+const TEXELS_LANES = 8;
+
 /** The plan that this subgroup size allows. */
 export function possible(plan: ProductPlan, subgroupSize: number): ProductPlan {
-  if (plan.kernel !== 'subgroup' || isLanes(subgroupSize)) return plan;
-  return { kernel: 'rows', workgroup: 8 };
+  if (plan.kernel !== 'subgroup' && plan.kernel !== 'texels') return plan;
+  if (!isLanes(subgroupSize)) return { kernel: 'rows', workgroup: 8 };
+  return subgroupSize === TEXELS_LANES ? plan : { kernel: 'subgroup' };
 }
 
 /** The same for attention. */

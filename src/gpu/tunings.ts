@@ -84,6 +84,7 @@ const intel: Tuning = {
 
 const ROWS: ProductPlan = { kernel: 'rows', workgroup: 8 };
 const SUBGROUP: ProductPlan = { kernel: 'subgroup' };
+const TEXELS: ProductPlan = { kernel: 'texels' };
 
 /**
  * A CPU rasteriser: a workgroup costs about 0.5 µs and a barrier as much, so that threads are few and each does a lot; workgroup
@@ -101,10 +102,10 @@ const cpu: Tuning = {
     fewRows: SUBGROUP,
     fewColumns: SUBGROUP,
     skinny: SUBGROUP,
-    small: SUBGROUP,
-    large: SUBGROUP,
+    small: TEXELS,
+    large: TEXELS,
   },
-  conv: { fewRows: ROWS, narrow: SUBGROUP, wide: SUBGROUP },
+  conv: { fewRows: ROWS, narrow: TEXELS, wide: TEXELS },
   attention: { kernel: 'subgroup', vecs: 16 },
   enoughGroups: 32,
 };

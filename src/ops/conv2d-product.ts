@@ -5,6 +5,7 @@
 import rowsCode from '../../shaders/conv2d-rows.wgsl';
 import halfRowsCode from '../../shaders/conv2d-rows.wgsl?half';
 import subgroupCode from '../../shaders/conv2d-subgroup.wgsl';
+import texelsCode from '../../shaders/conv2d-subgroup.wgsl?texels';
 import tiledCode from '../../shaders/conv2d-tiled.wgsl';
 import halfTiledCode from '../../shaders/conv2d-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
@@ -15,9 +16,11 @@ import { type Shape, Tensor } from '../tensor/tensor.ts';
 import { type PackedImages, packWeights, type WeightOrder } from './conv2d-packing.ts';
 import type { ConvSizes, Pair } from './conv2d-sizes.ts';
 import { matrixTile } from './matrix-kernels.ts';
+import { fitTexels, repaysTexels } from './texel-operands.ts';
 
 const KERNELS = {
   subgroup: defineKernel('conv2d-subgroup', subgroupCode),
+  texels: defineKernel('conv2d-texels', texelsCode),
   tiled: defineKernel('conv2d-tiled', tiledCode),
   rows: defineKernel('conv2d-rows', rowsCode),
 };
@@ -29,12 +32,26 @@ const HALF_KERNELS = {
 };
 
 function codeOf({ kernel }: ProductPlan, { tensor }: PackedImages) {
-  return tensor.dtype === 'f16' && kernel !== 'subgroup' ? HALF_KERNELS[kernel] : KERNELS[kernel];
+  const forHalves = kernel === 'tiled' || kernel === 'rows';
+  return tensor.dtype === 'f16' && forHalves ? HALF_KERNELS[kernel] : KERNELS[kernel];
 }
 
-/** How a product with that many rows per group runs on this adapter. */
-function chooseConv(device: Device, rows: number): ProductPlan {
-  return possible(device.tuning.conv[convShape(rows)], device.subgroupSize);
+/**
+ * How a product with that many rows per group runs on this adapter.
+ *
+ * @param operands elements of each
+ */
+function chooseConv(
+  device: Device,
+  rows: number,
+  multiplyAdds: number,
+  operands: readonly number[],
+  choice?: ProductPlan,
+): ProductPlan {
+  const plan = choice ?? possible(device.tuning.conv[convShape(rows)], device.subgroupSize);
+  const repays = choice !== undefined || repaysTexels(multiplyAdds, operands);
+  const texels = plan.kernel === 'texels' && repays && fitTexels(device, operands);
+  return plan.kernel === 'texels' && !texels ? { kernel: 'subgroup' } : plan;
 }
 
 /** The same on the matrix unit, for images in float16 where there is one; null else. */
@@ -140,18 +157,21 @@ export function multiply(
   const [, channels, height, width] = out.shape as [number, number, number, number];
   const { groups, phases } = order;
   const rows = order.channels * phases[0] * phases[1];
-  const plan = choice ?? chooseConv(device, rows);
   const pixels = part.count * grid[0] * grid[1];
+  const packed = packWeights(weight, order);
+  const operands = [packed.size, source.tensor.size];
+  const multiplyAdds = packed.size * pixels;
+  const plan = chooseConv(device, rows, multiplyAdds, operands, choice);
   const matrix = choice ? null : onMatrixUnit(source, rows, pixels, groups);
   const tile = matrix?.tile ?? tileOf(plan, device.subgroupSize);
   const overrides = matrix
     ? { ...matrix.overrides, RIGHT_BY_COLUMN: 1 }
     : productOverrides(plan, device.subgroupSize);
-  const packed = packWeights(weight, order);
   const [x, folds] = device.fold(Math.ceil(pixels / tile[0]));
   const image = channels * height * width;
   const { binding, start } = bindSpan(out, part.start * image, part.count * image);
-  const quads = !matrix && plan.kernel === 'subgroup' && fillsPlanes(product, out.shape);
+  const bySubgroups = plan.kernel === 'subgroup' || plan.kernel === 'texels';
+  const quads = !matrix && bySubgroups && fillsPlanes(product, out.shape);
   device.run(matrix?.kernel ?? codeOf(plan, source), quads ? 'multiply4' : 'multiply', {
     buffers: {
       weight4: packed.buffer,
@@ -159,6 +179,7 @@ export function multiply(
       bias: (bias ?? packed).buffer,
       [quads ? 'out4' : 'out']: binding,
     },
+    texels: { weight_texels: packed.buffer, source_texels: source.tensor.buffer },
     params: {
       ...NO_DY,
       ...sourceParams(groups, source),
@@ -185,7 +206,7 @@ export function multiply(
     },
     overrides: { ...overrides, BIAS: bias ? 1 : 0 },
     groups: [x, Math.ceil(rows / tile[1]), groups * folds],
-    flops: 2 * groups * rows * pixels * 4 * source.quads * order.taps[0] * order.taps[1],
+    flops: 2 * multiplyAdds,
   });
   packed.dispose();
 }
@@ -202,15 +223,17 @@ export function correlate(
 ): Tensor {
   const { device } = source.tensor;
   const rows = outputs / groups;
-  const plan = choice ?? chooseConv(device, rows);
   const columns = 4 * source.quads * taps[0] * taps[1];
+  const lines = source.tensor.shape[0]! * outSize[0];
+  const multiplyAdds = outputs * columns * lines * outSize[1];
+  const operands = [source.tensor.size, dy.tensor.size];
+  const plan = chooseConv(device, rows, multiplyAdds, operands, choice);
   const matrix = choice ? null : onMatrixUnit(source, rows, columns, groups);
   const tile = matrix?.tile ?? tileOf(plan, device.subgroupSize);
   const overrides = matrix
     ? { ...matrix.overrides, LEFT_BY_K: 1 }
     : productOverrides(plan, device.subgroupSize);
   const tiles = [Math.ceil(columns / tile[0]), Math.ceil(rows / tile[1])] as const;
-  const lines = source.tensor.shape[0]! * outSize[0];
   // As many parts as keep the adapter busy and their sums within one binding.
   const wanted = Math.ceil(device.tuning.enoughGroups / (tiles[0] * tiles[1] * groups));
   const room = Math.floor(device.bindingBytes / (4 * outputs * columns));
@@ -224,6 +247,7 @@ export function correlate(
       dy4: dy.tensor.buffer,
       parts4: parts.buffer,
     },
+    texels: { source_texels: source.tensor.buffer, dy_texels: dy.tensor.buffer },
     params: {
       ...NO_TARGET,
       ...sourceParams(groups, source),
@@ -243,7 +267,7 @@ export function correlate(
     },
     overrides,
     groups: [...tiles, groups * count],
-    flops: 2 * outputs * columns * lines * outSize[1],
+    flops: 2 * multiplyAdds,
   });
   return parts;
 }

@@ -22,6 +22,19 @@ export function turned(product: Product): Product {
   };
 }
 
+/** Of the kernel for operands as textures: blocks of 4 columns in its tile. */
+const TEXEL_BLOCKS = 16;
+/** Steps of K in one go: a tile's part of both operands (0.4 MB) and their pages then stay in the caches of a core. */
+export const MOST_TEXEL_STEPS = 1024;
+
+/** The same where both operands are read as textures. */
+export function texelsTile({ transposeC = false }: Product, lanes: number) {
+  return {
+    tile: [4 * TEXEL_BLOCKS, 4 * lanes] as const,
+    overrides: { LANES: lanes, BLOCKS: TEXEL_BLOCKS, TRANS_C: transposeC },
+  };
+}
+
 /** The tile of a workgroup (columns, rows) and what the kernel is told of it. */
 export function subgroupTile({ n, transposeC = false }: Product, lanes: number) {
   const BLOCKS = n <= NARROW_COLUMNS * lanes ? lanes / 2 : lanes;

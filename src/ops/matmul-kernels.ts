@@ -6,6 +6,7 @@ import partsCode from '../../shaders/matmul-parts.wgsl';
 import rowsCode from '../../shaders/matmul-rows.wgsl';
 import halfRowsCode from '../../shaders/matmul-rows.wgsl?half';
 import subgroupCode from '../../shaders/matmul-subgroup.wgsl';
+import texelsCode from '../../shaders/matmul-subgroup.wgsl?texels';
 import tiledCode from '../../shaders/matmul-tiled.wgsl';
 import halfTiledCode from '../../shaders/matmul-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
@@ -19,13 +20,15 @@ import {
 } from '../gpu/tuning.ts';
 import { readsHalves, widened } from '../tensor/convert.ts';
 import { threadPlan } from '../tensor/grid.ts';
-import { bindSpan, halves, type Part, spanFits } from '../tensor/parts.ts';
+import { bindSpan, exactSpan, halves, type Part, spanFits } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { fewRows, subgroupTile, turned } from './matmul-cpu.ts';
+import { fewRows, MOST_TEXEL_STEPS, subgroupTile, texelsTile, turned } from './matmul-cpu.ts';
 import { matrixTile } from './matrix-kernels.ts';
+import { fitTexels, repaysTexels } from './texel-operands.ts';
 
 const KERNELS = {
   subgroup: defineKernel('matmul-subgroup', subgroupCode),
+  texels: defineKernel('matmul-texels', texelsCode),
   tiled: defineKernel('matmul-tiled', tiledCode),
   rows: defineKernel('matmul-rows', rowsCode),
 };
@@ -159,7 +162,7 @@ export function multiplyInto(
   const result = operand(out, product, across, along);
   const { device } = result.tensor;
   const plan = choice ?? chooseMatmul(device, product);
-  const { kernel } = plan;
+  const kernel = plan.kernel === 'texels' ? 'subgroup' : plan.kernel;
   const inHalf = left.tensor.dtype === 'f16';
   const matrix = inHalf && !choice ? matrixTile(device, 'matmul', product) : null;
   if (inHalf && !matrix && (kernel === 'subgroup' || !readsHalves(device))) {
@@ -173,99 +176,122 @@ export function multiplyInto(
     return;
   }
   if (kernel === 'subgroup' && fewRows(product, device.subgroupSize)) {
-    multiplyInto(b, a, bias, out, turned(product), plan);
+    multiplyInto(b, a, bias, out, turned(product), choice ?? { kernel: 'subgroup' });
     return;
   }
   const code = inHalf && kernel !== 'subgroup' ? HALF_KERNELS[kernel] : KERNELS[kernel];
-  const special = matrix ?? (kernel === 'subgroup' && subgroupTile(product, device.subgroupSize));
-  const tile = special ? special.tile : tileOf(plan, device.subgroupSize);
-  const overrides = special ? special.overrides : productOverrides(plan, device.subgroupSize);
+  const usual =
+    matrix ??
+    (kernel === 'subgroup'
+      ? subgroupTile(product, device.subgroupSize)
+      : {
+          tile: tileOf(plan, device.subgroupSize),
+          overrides: productOverrides(plan, device.subgroupSize),
+        });
   const splitting = matrix !== null || kernel === 'tiled';
   const most = device.limits.maxComputeWorkgroupsPerDimension;
 
   const multiply = (region: Region, adding: boolean): void => {
-    const groups = [
-      Math.ceil(region.n.count / tile[0]),
-      Math.ceil(region.m.count / tile[1]),
-      region.batch.count,
-    ] as const;
-    const crowded = (['n', 'm', 'batch'] as const).find((_, i) => groups[i]! > most);
-    const cut =
-      crowded ?? axisToCut(result, region) ?? axisToCut(left, region) ?? axisToCut(right, region);
-    if (cut) {
+    const grid = ({ tile }: Pick<typeof usual, 'tile'>) =>
+      [
+        Math.ceil(region.n.count / tile[0]),
+        Math.ceil(region.m.count / tile[1]),
+        region.batch.count,
+      ] as const;
+    const crowded = (['n', 'm', 'batch'] as const).find((_, i) => grid(usual)[i]! > most);
+    const inHalves = (cut: Axis) => {
       const [first, second] = halves(region[cut]);
       multiply({ ...region, [cut]: first }, adding);
       multiply({ ...region, [cut]: second }, adding || cut === 'k');
-      return;
-    }
-    const [x, y, c] = [left, right, result].map((o) => bindSpan(o.tensor, ...span(o, region)));
-    const added = bias && region.k.start === 0 ? bias : null;
-    const z = added ? bindSpan(added, region[along].start, region[along].count) : y!;
+    };
+    const cut =
+      crowded ?? axisToCut(result, region) ?? axisToCut(left, region) ?? axisToCut(right, region);
+    if (cut) return inHalves(cut);
     const [batches, rows, columns] = [region.batch.count, region.m.count, region.n.count];
+    const operands = [left, right].map((o) => span(o, region)[1]);
+    const asTexels =
+      plan.kernel === 'texels' &&
+      aligned(left, span(left, region)[0], transposeA ? rows : 0) &&
+      aligned(right, span(right, region)[0], transposeB ? 0 : columns) &&
+      fitTexels(device, operands) &&
+      (choice !== undefined || repaysTexels(batches * rows * columns * region.k.count, operands));
+    if (asTexels && region.k.count > MOST_TEXEL_STEPS) return inHalves('k');
+    const { tile, overrides } = asTexels ? texelsTile(product, device.subgroupSize) : usual;
+    const groups = grid({ tile });
+    const bind = asTexels ? exactSpan : bindSpan;
+    const [x, y] = [left, right].map((o) => bind(o.tensor, ...span(o, region)));
+    const c = bindSpan(result.tensor, ...span(result, region));
+    const added = bias && region.k.start === 0 ? bias : null;
+    const z = added ? bindSpan(added, region[along].start, region[along].count) : null;
     const split_k = splitting ? stepsOfPart(device, groups, region) : region.k.count;
     const splits = Math.ceil(region.k.count / split_k) || 1;
     const into = splits > 1 ? contiguous(device, [splits, batches, rows, columns]) : null;
-    const target = into ?? { ...c!, row: result.row, batch: result.batch };
+    const target = into ?? { ...c, row: result.row, batch: result.batch };
     const byRows = !matrix && kernel !== 'rows' && !product.transposeC;
     const vectors = byRows && aligned(target, target.start, columns);
     const byVectors = {
       VEC_A: aligned(left, x!.start, transposeA ? region.m.count : 0, matrix ? 8 : 4),
       VEC_B: aligned(right, y!.start, transposeB ? 0 : region.n.count, matrix ? 8 : 4),
     };
-    device.run(matrix?.kernel ?? code, vectors ? 'multiply4' : 'multiply', {
-      buffers: {
-        a: x!.binding,
-        a4: x!.binding,
-        a8: x!.binding,
-        b: y!.binding,
-        b4: y!.binding,
-        b8: y!.binding,
-        bias: z.binding,
-        c: target.binding,
-        out4: target.binding,
+    device.run(
+      asTexels ? KERNELS.texels : (matrix?.kernel ?? code),
+      vectors ? 'multiply4' : 'multiply',
+      {
+        buffers: {
+          a: x!.binding,
+          a4: x!.binding,
+          a8: x!.binding,
+          b: y!.binding,
+          b4: y!.binding,
+          b8: y!.binding,
+          bias: (z ?? y!).binding,
+          c: target.binding,
+          out4: target.binding,
+        },
+        texels: { a_texels: x!.binding, b_texels: y!.binding },
+        params: {
+          m: region.m.count,
+          n: region.n.count,
+          k: region.k.count,
+          a_start: x!.start,
+          a_row: left.row,
+          a_batch: left.batch,
+          b_start: y!.start,
+          b_row: right.row,
+          b_batch: right.batch,
+          c_start: target.start,
+          c_row: target.row,
+          c_batch: target.batch,
+          bias_start: z?.start ?? 0,
+          accumulate: adding && !into ? 1 : 0,
+          batches,
+          split_k,
+        },
+        overrides: {
+          ...(matrix
+            ? { LEFT_BY_K: transposeA, RIGHT_BY_COLUMN: transposeB }
+            : { TRANS_A: transposeA, TRANS_B: transposeB }),
+          BIAS: added !== null && !into,
+          ...overrides,
+          ...((matrix || kernel !== 'rows') && byVectors),
+        },
+        groups: [groups[0], groups[1], batches * splits],
+        flops: 2 * batches * rows * columns * region.k.count,
       },
-      params: {
-        m: region.m.count,
-        n: region.n.count,
-        k: region.k.count,
-        a_start: x!.start,
-        a_row: left.row,
-        a_batch: left.batch,
-        b_start: y!.start,
-        b_row: right.row,
-        b_batch: right.batch,
-        c_start: target.start,
-        c_row: target.row,
-        c_batch: target.batch,
-        bias_start: z.start,
-        accumulate: adding && !into ? 1 : 0,
-        batches,
-        split_k,
-      },
-      overrides: {
-        ...(matrix
-          ? { LEFT_BY_K: transposeA, RIGHT_BY_COLUMN: transposeB }
-          : { TRANS_A: transposeA, TRANS_B: transposeB }),
-        BIAS: added !== null && !into,
-        ...overrides,
-        ...((matrix || kernel !== 'rows') && byVectors),
-      },
-      groups: [groups[0], groups[1], batches * splits],
-      flops: 2 * batches * rows * columns * region.k.count,
-    });
+    );
     if (!into) return;
     const sum = threadPlan(device, batches * rows * columns);
     device.run(PARTS, 'add_parts', {
-      buffers: { parts: into.binding, bias: z.binding, c: c!.binding },
+      buffers: { parts: into.binding, bias: (z ?? into).binding, c: c.binding },
       params: {
         batches,
         m: rows,
         n: columns,
         splits,
-        c_start: c!.start,
+        c_start: c.start,
         c_row: result.row,
         c_batch: result.batch,
-        bias_start: z.start,
+        bias_start: z?.start ?? 0,
         accumulate: adding ? 1 : 0,
       },
       groups: sum.groups,

@@ -73,8 +73,14 @@ export interface Span {
 
 /** Elements `start` … `start + count − 1` of a tensor, for kernels that take a start. Any start will do. */
 export function bindSpan(tensor: Tensor, start: number, count: number): Span {
-  const { buffer, device, bytes, dtype } = tensor;
-  if (bytes <= device.bindingBytes) return { binding: buffer, start };
+  const { buffer, device, bytes } = tensor;
+  return bytes <= device.bindingBytes
+    ? { binding: buffer, start }
+    : exactSpan(tensor, start, count);
+}
+
+/** The same with nothing bound but what holds them: for what is copied. */
+export function exactSpan({ buffer, dtype }: Tensor, start: number, count: number): Span {
   const element = bytesOf(dtype);
   const inside = start % (BINDING_ALIGNMENT / element);
   const offset = (start - inside) * element;
