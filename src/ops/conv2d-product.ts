@@ -48,7 +48,7 @@ function chooseConv(
   operands: readonly number[],
   choice?: ProductPlan,
 ): ProductPlan {
-  const plan = choice ?? possible(device.tuning.conv[convShape(rows)], device.subgroupSize);
+  const plan = possible(choice ?? device.tuning.conv[convShape(rows)], device.subgroupSize);
   const repays = choice !== undefined || repaysTexels(multiplyAdds, operands);
   const texels = plan.kernel === 'texels' && repays && fitTexels(device, operands);
   return plan.kernel === 'texels' && !texels ? { kernel: 'subgroup' } : plan;

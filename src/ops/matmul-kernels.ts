@@ -161,7 +161,7 @@ export function multiplyInto(
   const [along, across] = product.transposeC ? (['m', 'n'] as const) : (['n', 'm'] as const);
   const result = operand(out, product, across, along);
   const { device } = result.tensor;
-  const plan = choice ?? chooseMatmul(device, product);
+  const plan = choice ? possible(choice, device.subgroupSize) : chooseMatmul(device, product);
   const kernel = plan.kernel === 'texels' ? 'subgroup' : plan.kernel;
   const inHalf = left.tensor.dtype === 'f16';
   const matrix = inHalf && !choice ? matrixTile(device, 'matmul', product) : null;

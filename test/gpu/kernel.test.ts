@@ -30,6 +30,7 @@ describe('reflect', () => {
     });
     expect(entryPoint(kernel, 'plain')).toEqual({
       storage: [binding('x', 0), binding('out', 3, true)],
+      texels: [],
       params: null,
     });
     const { storage, params } = entryPoint(kernel, 'weighted');

@@ -65,27 +65,44 @@ proveOp({
   reference: conv2dOf,
 });
 
+const GROUPED: ConvSizes = {
+  batch: 2,
+  groups: 2,
+  inputs: 10,
+  outputs: 26,
+  size: [9, 7],
+  outSize: [5, 4],
+  kernel: [3, 3],
+  stride: [2, 2],
+  dilation: [1, 1],
+  padding: [1, 1],
+};
+/** More than a tile of pixels, of channels and of the window; lines of odd length. */
+const LARGE: ConvSizes = {
+  batch: 2,
+  groups: 1,
+  inputs: 37,
+  outputs: 42,
+  size: [7, 9],
+  outSize: [7, 9],
+  kernel: [3, 3],
+  stride: [1, 1],
+  dilation: [1, 1],
+  padding: [1, 1],
+};
+
 describe('the convolution kernels', () => {
-  // 'rows' is for adapters without subgroups of one size; 'tiled' must do for few rows as well.
-  it.each<ProductPlan>([
-    { kernel: 'rows', workgroup: 8 },
-    { kernel: 'tiled', threads: [16, 8], blocks: [1, 2], slice: 16 },
-    { kernel: 'tiled', threads: [8, 4], blocks: [2, 1], slice: 32 },
-    { kernel: 'tiled', threads: [4, 8], blocks: [2, 2], slice: 8 },
-  ])('give the same as the usual ones: %j', async (choice) => {
+  // 'rows' is for adapters without subgroups of one size; 'tiled' must do for few rows as well; 'texels' is chosen for large work.
+  it.each<[ProductPlan, ConvSizes]>([
+    [{ kernel: 'rows', workgroup: 8 }, GROUPED],
+    [{ kernel: 'tiled', threads: [16, 8], blocks: [1, 2], slice: 16 }, GROUPED],
+    [{ kernel: 'tiled', threads: [8, 4], blocks: [2, 1], slice: 32 }, GROUPED],
+    [{ kernel: 'tiled', threads: [4, 8], blocks: [2, 2], slice: 8 }, GROUPED],
+    [{ kernel: 'texels' }, GROUPED],
+    [{ kernel: 'texels' }, LARGE],
+  ])('give the same as the usual ones: %j', async (choice, sizes) => {
     const device = await testDevice();
-    const sizes: ConvSizes = {
-      batch: 2,
-      groups: 2,
-      inputs: 10,
-      outputs: 26,
-      size: [9, 7],
-      outSize: [5, 4],
-      kernel: [3, 3],
-      stride: [2, 2],
-      dilation: [1, 1],
-      padding: [1, 1],
-    };
+    const { batch, groups, inputs, outputs } = sizes;
     const random = new Random(2);
     const draw = (...shape: number[]) =>
       Tensor.from(
@@ -93,10 +110,10 @@ describe('the convolution kernels', () => {
         Float32Array.from({ length: sizeOf(shape) }, () => random.normal()),
         shape,
       );
-    const x = draw(2, 10, 9, 7);
-    const weight = draw(26, 5, 3, 3);
-    const bias = draw(26);
-    const dy = draw(2, 26, 5, 4);
+    const x = draw(batch, inputs, ...sizes.size);
+    const weight = draw(outputs, inputs / groups, ...sizes.kernel);
+    const bias = draw(outputs);
+    const dy = draw(batch, outputs, ...sizes.outSize);
     const compute = async (kernel?: ProductPlan) => {
       const [y, dx, dw] = [dy, x, weight].map(({ shape }) => Tensor.empty(device, shape));
       convolve(x, weight, bias, y!, sizes, kernel);
