@@ -1,6 +1,7 @@
 /** Convolution 3 x 3, forward: in which layout the images are, and how often a loaded number is used. */
 import { defineKernel, type Kernel } from '../../src/gpu/kernel.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
+import { convolve } from '../../src/ops/conv2d-kernels.ts';
 import { packImages, packWeights } from '../../src/ops/conv2d-packing.ts';
 import { subgroupLanes } from '../../src/tensor/grid.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
@@ -108,6 +109,24 @@ export const conv2dLadder: Ladder = {
       return out;
     };
     const product = () => conv2d(x, weight, null, { padding: 1 });
+    const fromBuffers = () => {
+      const out = empty();
+      const square = (n: number): [number, number] => [n, n];
+      const sizes = {
+        batch: images,
+        groups: 1,
+        inputs: channels,
+        outputs,
+        size: [height, width] as [number, number],
+        outSize: [height, width] as [number, number],
+        kernel: square(3),
+        stride: square(1),
+        dilation: square(1),
+        padding: square(1),
+      };
+      convolve(x, weight, null, out, sizes, { kernel: 'subgroup' });
+      return out;
+    };
     const macs = pixels * outputs * channels * 9;
     return {
       cost: { flops: 2 * macs, bytes: FLOAT * (x.size + weight.size + pixels * outputs) },
@@ -154,9 +173,16 @@ export const conv2dLadder: Ladder = {
           run: () => run(handed, 'steps', { LANES: lanes }, [4 * lanes, 4 * lanes]),
         },
         {
-          name: 'product: stores by vec4',
+          name: 'stores by vec4',
           changed:
             'Four neighbouring pixels leave with one store, which pays where windows are small; any stride, dilation and groups.',
+          on: ['cpu'],
+          run: fromBuffers,
+        },
+        {
+          name: 'product: operands as textures',
+          changed:
+            'A load is a call, no longer 40 tests and 32 loads; so a subgroup has 64 pixels. Large layers only: the copy comes first.',
           on: ['cpu'],
           run: product,
         },

@@ -1,6 +1,7 @@
 /** Matrix product: how often a loaded number is used, and what an accumulator costs. */
 import { defineKernel, type Kernel } from '../../src/gpu/kernel.ts';
 import { matmul } from '../../src/ops/matmul.ts';
+import { multiplyInto } from '../../src/ops/matmul-kernels.ts';
 import { subgroupLanes } from '../../src/tensor/grid.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { FLOAT } from '../bench.ts';
@@ -46,6 +47,12 @@ export const matmulLadder: Ladder = {
       return out;
     };
     const product = () => matmul(a, b);
+    const fromBuffers = () => {
+      const out = Tensor.empty(device, [m, n]);
+      const sizes = { batch: 1, m, n, k, transposeA: false, transposeB: false };
+      multiplyInto(a, b, null, out, sizes, { kernel: 'subgroup' });
+      return out;
+    };
     return {
       cost: { flops: 2 * m * n * k, bytes: FLOAT * (m * k + k * n + m * n) },
       rungs: [
@@ -82,9 +89,16 @@ export const matmulLadder: Ladder = {
           run: () => run(handed, 'steps', { LANES }, [side, side]),
         },
         {
-          name: 'product: panels that stay in the cache',
+          name: 'panels that stay in the cache',
           changed:
             'Tiles are walked in panels of 128 columns, whose part of B stays in the cache of a core; every size and layout.',
+          on: ['cpu'],
+          run: fromBuffers,
+        },
+        {
+          name: 'product: operands as textures',
+          changed:
+            'A load is a call, no longer 40 tests and 32 loads; so the tile has 64 columns. Large products only: the copy comes first.',
           on: ['cpu'],
           run: product,
         },

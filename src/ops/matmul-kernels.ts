@@ -206,7 +206,10 @@ export function multiplyInto(
     };
     const cut =
       crowded ?? axisToCut(result, region) ?? axisToCut(left, region) ?? axisToCut(right, region);
-    if (cut) return inHalves(cut);
+    if (cut) {
+      inHalves(cut);
+      return;
+    }
     const [batches, rows, columns] = [region.batch.count, region.m.count, region.n.count];
     const operands = [left, right].map((o) => span(o, region)[1]);
     const asTexels =
@@ -215,7 +218,10 @@ export function multiplyInto(
       aligned(right, span(right, region)[0], transposeB ? 0 : columns) &&
       fitTexels(device, operands) &&
       (choice !== undefined || repaysTexels(batches * rows * columns * region.k.count, operands));
-    if (asTexels && region.k.count > MOST_TEXEL_STEPS) return inHalves('k');
+    if (asTexels && region.k.count > MOST_TEXEL_STEPS) {
+      inHalves('k');
+      return;
+    }
     const { tile, overrides } = asTexels ? texelsTile(product, device.subgroupSize) : usual;
     const groups = grid({ tile });
     const bind = asTexels ? exactSpan : bindSpan;
