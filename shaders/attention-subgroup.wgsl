@@ -11,6 +11,8 @@
 // BLOCKS       vec4s of the output's width per workgroup: 4, 8 or 16; a wider one takes several (passes).
 // Grid         place_of(), blocks of 4 * LANES rows. workgroup = LANES = subgroup size, 4 or 8.
 // Edges        rows and columns beyond the end read the last ones; columns weigh nothing, rows are not stored.
+// texels       (`?texels`) The operands come as textures, as in matmul-subgroup.wgsl; four steps go into a score at once, and four
+//              columns into the output. LANES = 8. OF_VALUES is `values`: a read behind a condition is done all the same.
 // Determinism  columns in order; one writer per element.
 import package::shared::attention_tile::Place;
 import package::shared::attention_tile::BlockStats;
@@ -40,11 +42,49 @@ import package::shared::attention_tile::block_weights;
 import package::shared::attention_tile::score_gradient;
 import package::shared::attention_tile::store_scores;
 import package::shared::outer_product::outer;
+import package::shared::texels::texel;
 enable subgroups;
 
 override LANES: u32 = 8u;
 override BLOCKS: u32 = 16u;
+@if(texels) override OF_VALUES: bool = false;
 override UPPER: u32 = select(0u, 4u, LANES == 8u); // the lane that holds block 4 or 12
+
+@if(texels) @group(0) @binding(0) var rows_a_texels: texture_storage_2d<rgba32float, read>;
+@if(texels) @group(0) @binding(1) var cols_a_texels: texture_storage_2d<rgba32float, read>;
+@if(texels) @group(0) @binding(2) var rows_b_texels: texture_storage_2d<rgba32float, read>;
+@if(texels) @group(0) @binding(3) var cols_b_texels: texture_storage_2d<rgba32float, read>;
+
+fn row_a(at: u32) -> vec4<f32> {
+  @if(texels) return textureLoad(rows_a_texels, texel(at));
+  @else return rows_a[at];
+}
+
+fn col_a(at: u32) -> vec4<f32> {
+  @if(texels) return textureLoad(cols_a_texels, texel(at));
+  @else return cols_a[at];
+}
+
+fn row_b(at: u32) -> vec4<f32> {
+  @if(texels) return textureLoad(rows_b_texels, texel(at));
+  @else return rows_b[at];
+}
+
+fn col_b(at: u32) -> vec4<f32> {
+  @if(texels) return textureLoad(cols_b_texels, texel(at));
+  @else return cols_b[at];
+}
+
+// Four vec4s of a lane, in all lanes.
+@if(texels)
+fn broadcast(quads: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(
+    subgroupShuffle(quads[0], lane),
+    subgroupShuffle(quads[1], lane),
+    subgroupShuffle(quads[2], lane),
+    subgroupShuffle(quads[3], lane),
+  );
+}
 
 // Scores and slopes of the tile: block i belongs to the columns of lane i.
 var<private> c0: mat4x4<f32>;
@@ -142,10 +182,24 @@ fn make_scores(place: Place, row: u32, col: u32, lane: u32) {
   }
   let r = row_addresses(params.rows_a_at, place, row);
   let c = col_addresses(params.cols_a_at, place, col + 4u * lane);
+  @if(texels)
   for (var d = 0u; d < params.a4; d++) {
-    var left = transpose(mat4x4<f32>(rows_a[r.x + d], rows_a[r.y + d], rows_a[r.z + d], rows_a[r.w + d]));
+    let left = mat4x4<f32>(row_a(r.x + d), row_a(r.y + d), row_a(r.z + d), row_a(r.w + d)) * params.scale;
+    let right = transpose(mat4x4<f32>(col_a(c.x + d), col_a(c.y + d), col_a(c.z + d), col_a(c.w + d)));
+    c0 += broadcast(right, 0u) * left;
+    c1 += broadcast(right, 1u) * left;
+    c2 += broadcast(right, 2u) * left;
+    c3 += broadcast(right, 3u) * left;
+    c4 += broadcast(right, 4u) * left;
+    c5 += broadcast(right, 5u) * left;
+    c6 += broadcast(right, 6u) * left;
+    c7 += broadcast(right, 7u) * left;
+  }
+  @if(!texels)
+  for (var d = 0u; d < params.a4; d++) {
+    var left = transpose(mat4x4<f32>(row_a(r.x + d), row_a(r.y + d), row_a(r.z + d), row_a(r.w + d)));
     left *= params.scale;
-    var right = transpose(mat4x4<f32>(cols_a[c.x + d], cols_a[c.y + d], cols_a[c.z + d], cols_a[c.w + d]));
+    var right = transpose(mat4x4<f32>(col_a(c.x + d), col_a(c.y + d), col_a(c.z + d), col_a(c.w + d)));
     for (var s = 0u; s < 4u; s++) {
       c0 = outer(c0, left[0], subgroupShuffle(right[0], 0u));
       c1 = outer(c1, left[0], subgroupShuffle(right[0], 1u));
@@ -167,9 +221,23 @@ fn make_slopes(place: Place, row: u32, col: u32, lane: u32) {
   clear_slopes();
   let r = row_addresses(params.rows_b_at, place, row);
   let c = col_addresses(params.cols_b_at, place, col + 4u * lane);
+  @if(texels)
   for (var d = 0u; d < params.b4; d++) {
-    var left = transpose(mat4x4<f32>(rows_b[r.x + d], rows_b[r.y + d], rows_b[r.z + d], rows_b[r.w + d]));
-    var right = transpose(mat4x4<f32>(cols_b[c.x + d], cols_b[c.y + d], cols_b[c.z + d], cols_b[c.w + d]));
+    let left = mat4x4<f32>(row_b(r.x + d), row_b(r.y + d), row_b(r.z + d), row_b(r.w + d));
+    let right = transpose(mat4x4<f32>(col_b(c.x + d), col_b(c.y + d), col_b(c.z + d), col_b(c.w + d)));
+    e0 += broadcast(right, 0u) * left;
+    e1 += broadcast(right, 1u) * left;
+    e2 += broadcast(right, 2u) * left;
+    e3 += broadcast(right, 3u) * left;
+    e4 += broadcast(right, 4u) * left;
+    e5 += broadcast(right, 5u) * left;
+    e6 += broadcast(right, 6u) * left;
+    e7 += broadcast(right, 7u) * left;
+  }
+  @if(!texels)
+  for (var d = 0u; d < params.b4; d++) {
+    var left = transpose(mat4x4<f32>(row_b(r.x + d), row_b(r.y + d), row_b(r.z + d), row_b(r.w + d)));
+    var right = transpose(mat4x4<f32>(col_b(c.x + d), col_b(c.y + d), col_b(c.z + d), col_b(c.w + d)));
     for (var s = 0u; s < 4u; s++) {
       e0 = outer(e0, left[0], subgroupShuffle(right[0], 0u));
       e1 = outer(e1, left[0], subgroupShuffle(right[0], 1u));
@@ -189,8 +257,8 @@ fn make_slopes(place: Place, row: u32, col: u32, lane: u32) {
 
 // Vec4 `index` of the row that begins at `at`.
 fn part(of_b: bool, at: u32, index: u32) -> vec4<f32> {
-  if (of_b) { return cols_b[at + min(index, params.b4 - 1u)]; }
-  return cols_a[at + min(index, params.a4 - 1u)];
+  if (of_b) { return col_b(at + min(index, params.b4 - 1u)); }
+  return col_a(at + min(index, params.a4 - 1u));
 }
 
 // The lane's share of row `at` of the columns' operand: of b, or of a.
@@ -234,6 +302,41 @@ fn add_shares(weight: vec4<f32>) {
     o13 = outer(o13, weight, subgroupShuffle(share3, UPPER + 1u));
     o14 = outer(o14, weight, subgroupShuffle(share3, UPPER + 2u));
     o15 = outer(o15, weight, subgroupShuffle(share3, UPPER + 3u));
+  }
+}
+
+// Adds the four columns from `col`, weighted as `weights` says for each row: of the columns' operand b, or of a.
+@if(texels)
+fn add_four(of_b: bool, place: Place, col: u32, first: u32, weights: mat4x4<f32>) {
+  let line = min(col + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(place.end - 1u));
+  let at = select(params.cols_a_at, params.cols_b_at, of_b);
+  let start = address(at, place, 0u) + line * at.z;
+  let low = mat4x4<f32>(
+    part(of_b, start.x, first), part(of_b, start.y, first), part(of_b, start.z, first), part(of_b, start.w, first),
+  );
+  o0 += broadcast(low, 0u) * weights;
+  o1 += broadcast(low, 1u) * weights;
+  o2 += broadcast(low, 2u) * weights;
+  o3 += broadcast(low, 3u) * weights;
+  if (BLOCKS > 4u) {
+    o4 += broadcast(low, 4u) * weights;
+    o5 += broadcast(low, 5u) * weights;
+    o6 += broadcast(low, 6u) * weights;
+    o7 += broadcast(low, 7u) * weights;
+  }
+  if (BLOCKS > 8u) {
+    let next = first + 8u;
+    let high = mat4x4<f32>(
+      part(of_b, start.x, next), part(of_b, start.y, next), part(of_b, start.z, next), part(of_b, start.w, next),
+    );
+    o8 += broadcast(high, 0u) * weights;
+    o9 += broadcast(high, 1u) * weights;
+    o10 += broadcast(high, 2u) * weights;
+    o11 += broadcast(high, 3u) * weights;
+    o12 += broadcast(high, 4u) * weights;
+    o13 += broadcast(high, 5u) * weights;
+    o14 += broadcast(high, 6u) * weights;
+    o15 += broadcast(high, 7u) * weights;
   }
 }
 
@@ -304,7 +407,10 @@ fn forward(
     for (var i = 0u; i < LANES; i++) {
       let weights = row_weights(c0, most);
       total += row_sums(weights);
-      var by_column = transpose(times_kept(weights, place, row, col + 4u * i));
+      let kept = times_kept(weights, place, row, col + 4u * i);
+      @if(texels) add_four(true, place, col + 4u * i, place.column + lane, kept);
+      @if(!texels) var by_column = transpose(kept);
+      @if(!texels)
       for (var s = 0u; s < 4u; s++) {
         load_shares(true, place, col + 4u * i + s, place.column + lane);
         add_shares(by_column[0]);
@@ -333,7 +439,8 @@ fn gradient(
   let place = place_of(group.x + group.y * groups.x, 4u * LANES, BLOCKS);
   if (place.split >= params.splits) { return; }
   let row = place.row + 4u * lane;
-  let of_values = params.values == 1u;
+  @if(texels) let of_values = OF_VALUES;
+  @else let of_values = params.values == 1u;
   let own = params.keys_own == 1u;
   var known = BlockStats(vec4<f32>(0.0), vec4<f32>(0.0));
   for (var col = place.begin; col < place.end; col += 4u * LANES) {
@@ -354,7 +461,9 @@ fn gradient(
         weights = score_gradient(weights, factor, known);
         if (params.store_scores == 1u && place.column == 0u) { store_scores(weights, place, row, block_col); }
       }
-      var by_column = transpose(weights);
+      @if(texels) add_four(of_values, place, block_col, place.column + lane, weights);
+      @if(!texels) var by_column = transpose(weights);
+      @if(!texels)
       for (var s = 0u; s < 4u; s++) {
         load_shares(of_values, place, block_col + s, place.column + lane);
         add_shares(by_column[0]);

@@ -16,7 +16,12 @@ const tile = (threads: AttentionTile['threads'], slice: number): AttentionPlan =
 });
 
 const PLANS: Readonly<Record<'cpu' | 'gpu', readonly AttentionPlan[]>> = {
-  cpu: [{ kernel: 'subgroup', vecs: 16 }, { kernel: 'subgroup', vecs: 8 }, ATTENTION_TILE],
+  cpu: [
+    { kernel: 'texels', vecs: 16 },
+    { kernel: 'subgroup', vecs: 16 },
+    { kernel: 'subgroup', vecs: 8 },
+    ATTENTION_TILE,
+  ],
   // 256 threads need more workgroup memory than every device has.
   gpu: [ATTENTION_TILE, tile([8, 16], 8), tile([8, 8], 32), tile([4, 32], 8)],
 };

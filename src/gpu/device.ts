@@ -264,10 +264,8 @@ export class Device {
     const bytes = storage.reduce((sum, { name }) => sum + boundBytes(buffers[name]), 0);
     const work = workOf(request.flops ?? 0, bytes);
     const pipeline = this.#pipelines.pipeline(kernel, entry, request.overrides ?? {});
-    const copies = texels.map(({ name }, slot) =>
-      this.#texels.copyOf(requireBound(kernel, entry, request.texels ?? {}, name), slot),
-    );
-    const textures = copies.map(({ to }) => to);
+    const read = texels.map(({ name }) => requireBound(kernel, entry, request.texels ?? {}, name));
+    const { copies, textures } = this.#texels.copiesOf(read);
     const bind = (chunk: number) =>
       this.#pipelines.bindGroup(kernel, entry, pipeline, buffers, textures, chunk);
     const chunk = this.#makeRoom(paramBytes, work);

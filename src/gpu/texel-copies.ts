@@ -31,6 +31,11 @@ function copied(from: Binding): number {
   return Math.ceil(bytes / TEXEL_BYTES) * TEXEL_BYTES;
 }
 
+function same(a: Binding, b: Binding): boolean {
+  if (!('buffer' in a) || !('buffer' in b)) return a === b;
+  return a.buffer === b.buffer && a.offset === b.offset && a.bytes === b.bytes;
+}
+
 export class TexelCopies {
   readonly #gpu: GPUDevice;
   readonly #onError: (error: HistogradError) => void;
@@ -51,10 +56,23 @@ export class TexelCopies {
   }
 
   /**
-   * The copy that a dispatch needs of its `slot`-th such operand. Dispatches run in order, so that each may write over the
-   * textures of the one before: there is one for each slot and height (a power of two).
+   * The copies that a dispatch needs of such operands, each once, and the texture of each. Dispatches run in order, so that each may
+   * write over the textures of the one before: there is one for each place among the copies and height (a power of two).
    */
-  copyOf(from: Binding, slot: number): TexelCopy {
+  copiesOf(operands: readonly Binding[]): { copies: TexelCopy[]; textures: TexelTexture[] } {
+    const copies: TexelCopy[] = [];
+    const textures = operands.map((operand) => {
+      let copy = copies.find(({ from }) => same(from, operand));
+      if (!copy) {
+        copy = this.#copyOf(operand, copies.length);
+        copies.push(copy);
+      }
+      return copy.to;
+    });
+    return { copies, textures };
+  }
+
+  #copyOf(from: Binding, slot: number): TexelCopy {
     const rows = Math.max(1, Math.ceil(copied(from) / ROW_BYTES));
     const height = 2 ** Math.ceil(Math.log2(rows));
     const id = `${slot}:${height}`;
@@ -79,12 +97,12 @@ export class TexelCopies {
   }
 
   #create(id: string, height: number): TexelTexture {
-    const size = [ROW + PADDING, height] as const;
-    const bytes = size[0] * size[1] * TEXEL_BYTES;
+    const width = ROW + PADDING;
+    const bytes = width * height * TEXEL_BYTES;
     this.#gpu.pushErrorScope('out-of-memory');
     const raw = this.#gpu.createTexture({
       label: `texels ${id}`,
-      size,
+      size: [width, height],
       format: 'rgba32float',
       usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
     });

@@ -23,6 +23,7 @@ const plan = z.discriminatedUnion('kernel', [
 const attention = z.discriminatedUnion('kernel', [
   z.object({ kernel: z.literal('tiled'), threads: pair, slice: z.number(), vecs: z.number() }),
   z.object({ kernel: z.literal('subgroup'), vecs: z.number() }),
+  z.object({ kernel: z.literal('texels'), vecs: z.number() }),
 ]);
 
 const tuning: z.ZodType<Tuning> = z.object({

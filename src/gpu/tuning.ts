@@ -47,7 +47,9 @@ export interface AttentionTile {
 export type AttentionPlan =
   | AttentionTile
   /** A workgroup is a subgroup; where subgroups are of no one size of 4 or 8, `ATTENTION_TILE`. `vecs` as above, of a lane. */
-  | { readonly kernel: 'subgroup'; readonly vecs: number };
+  | { readonly kernel: 'subgroup'; readonly vecs: number }
+  /** As `texels` of products. */
+  | { readonly kernel: 'texels'; readonly vecs: number };
 
 /** 64 rows x 32 columns; 14.5 KiB. */
 export const ATTENTION_TILE: AttentionTile = {
@@ -150,8 +152,9 @@ export function possible(plan: ProductPlan, subgroupSize: number): ProductPlan {
 
 /** The same for attention. */
 export function possibleAttention(plan: AttentionPlan, subgroupSize: number): AttentionPlan {
-  if (plan.kernel !== 'subgroup' || isLanes(subgroupSize)) return plan;
-  return ATTENTION_TILE;
+  if (plan.kernel === 'tiled') return plan;
+  if (!isLanes(subgroupSize)) return ATTENTION_TILE;
+  return subgroupSize === TEXELS_LANES ? plan : { kernel: 'subgroup', vecs: plan.vecs };
 }
 
 /** Bytes of workgroup memory. */
@@ -216,7 +219,7 @@ export function tuningProblems(tuning: Tuning): string[] {
     }
   }
   const { attention } = tuning;
-  if (attention.kernel === 'subgroup') power('attention.vecs', attention.vecs, 16, 4);
+  if (attention.kernel !== 'tiled') power('attention.vecs', attention.vecs, 16, 4);
   else {
     const { threads, slice, vecs } = attention;
     power('attention.threads[0]', threads[0], MOST_THREADS, 2);

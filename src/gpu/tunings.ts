@@ -106,7 +106,7 @@ const cpu: Tuning = {
     large: TEXELS,
   },
   conv: { fewRows: ROWS, narrow: TEXELS, wide: TEXELS },
-  attention: { kernel: 'subgroup', vecs: 16 },
+  attention: { kernel: 'texels', vecs: 16 },
   enoughGroups: 32,
 };
 

@@ -1,5 +1,6 @@
 /** One dispatch of an attention kernel: which one runs where, and what it is told. */
 import subgroupCode from '../../shaders/attention-subgroup.wgsl';
+import texelsCode from '../../shaders/attention-subgroup.wgsl?texels';
 import tiledCode from '../../shaders/attention-tiled.wgsl';
 import halfTiledCode from '../../shaders/attention-tiled.wgsl?half';
 import type { Device } from '../gpu/device.ts';
@@ -11,9 +12,11 @@ import type { Draw } from '../tensor/random.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import type { Additive } from './attention-bias.ts';
 import { matrixAttention } from './matrix-kernels.ts';
+import { fitTexels, repaysTexels } from './texel-operands.ts';
 
 const KERNELS = {
   subgroup: defineKernel('attention-subgroup', subgroupCode),
+  texels: defineKernel('attention-texels', texelsCode),
   tiled: defineKernel('attention-tiled', tiledCode),
 };
 /** For operands in float16, which only GPUs read (`readsHalves`). */
@@ -110,19 +113,24 @@ interface Plan {
   readonly width4: number;
 }
 
-/** How the kernels cut the work for an output of that width. */
-function plan(device: Device, width: number, dtype: DType): Plan {
+/**
+ * How the kernels cut the work for an output of that width.
+ *
+ * @param repays whether the operands may be copied to textures
+ */
+function plan(device: Device, width: number, dtype: DType, repays: () => boolean): Plan {
   const half = dtype === 'f16';
   const matrix = half ? matrixAttention(device, width) : null;
   if (matrix) return matrix;
   // There is no subgroup kernel for float16.
   const LANES = half ? 0 : device.subgroupSize;
   const cut = possibleAttention(device.tuning.attention, LANES);
-  if (cut.kernel === 'subgroup') {
+  if (cut.kernel !== 'tiled') {
+    const texels = cut.kernel === 'texels' && repays();
     const passes = Math.ceil(width / (4 * cut.vecs));
     const BLOCKS = [4, 8].find((n) => 4 * n * passes >= width) ?? 16;
     return {
-      kernel: KERNELS.subgroup,
+      kernel: texels ? KERNELS.texels : KERNELS.subgroup,
       overrides: { LANES, BLOCKS },
       rows: 4 * LANES,
       width4: BLOCKS,
@@ -158,8 +166,20 @@ export function dispatch(problem: Problem, request: Dispatch): void {
   const { part, queries, keys, firstRow } = launch;
   const { rowsA, colsA, rowsB, colsB, out } = roles;
   const width = entry === 'forward' || values ? sizes.valueWidth : sizes.width;
-  const cut = plan(device, width, rowsA.tensor.dtype);
   const [rows, cols] = keysOwn ? [keys, queries] : [queries, keys];
+  const scores = sizes.heads * part.count * rows * cols;
+  const multiplyAdds = scores * (sizes.width + sizes.valueWidth);
+  const bindings = {
+    rows_a: bound(rowsA, part),
+    cols_a: bound(colsA, part),
+    rows_b: bound(rowsB, part),
+    cols_b: bound(colsB, part),
+  };
+  const cut = plan(device, width, rowsA.tensor.dtype, () => {
+    const copied = [...new Set([rowsA, colsA, rowsB, colsB].map(({ tensor }) => tensor))];
+    const counts = copied.map((tensor) => tensor.size);
+    return fitTexels(device, counts) && repaysTexels(multiplyAdds, counts);
+  });
   const [, biasHeads, biasQueries, biasKeys] = bias?.dims ?? [0, 0, 0, 0];
   const queryStride = biasQueries > 1 ? biasKeys : 0;
   const blocks = Math.ceil(rows / cut.rows) * Math.ceil(width / 4 / cut.width4);
@@ -201,18 +221,24 @@ export function dispatch(problem: Problem, request: Dispatch): void {
   });
   device.run(cut.kernel, entry, {
     buffers: {
-      rows_a: bound(rowsA, part),
-      cols_a: bound(colsA, part),
-      rows_b: bound(rowsB, part),
-      cols_b: bound(colsB, part),
-      bias: bias?.tensor.buffer ?? bound(colsA, part),
+      ...bindings,
+      bias: bias?.tensor.buffer ?? bindings.cols_a,
       ...request.buffers,
+    },
+    texels: {
+      rows_a_texels: bindings.rows_a,
+      cols_a_texels: bindings.cols_a,
+      rows_b_texels: bindings.rows_b,
+      cols_b_texels: bindings.cols_b,
     },
     // Draws move on from step to step.
     params: dropout ? params : params(),
-    overrides: cut.overrides,
+    overrides:
+      cut.kernel === KERNELS.texels && entry === 'gradient'
+        ? { ...cut.overrides, OF_VALUES: values }
+        : cut.overrides,
     groups: blocks * sizes.heads * part.count * splits,
     // Of scores and output; the gradients' dispatches do about twice as much.
-    flops: 2 * sizes.heads * part.count * rows * cols * (sizes.width + sizes.valueWidth),
+    flops: 2 * multiplyAdds,
   });
 }

@@ -5,8 +5,8 @@ import type { Device } from '../gpu/device.ts';
  * Numbers are copied at 30 times what a multiply-add gains (copy 0.4 ns; gain 12 ps), so that each must be used in some more; a product
  * of a few hundred microseconds gains no more than breaking a pass twice costs.
  */
-const USES = 64;
-const LEAST_MULTIPLY_ADDS = 2 ** 23;
+const USES = 48;
+const LEAST_MULTIPLY_ADDS = 2 ** 25;
 
 /** @param operands elements of each */
 export function repaysTexels(multiplyAdds: number, operands: readonly number[]): boolean {
