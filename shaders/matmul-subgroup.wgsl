@@ -50,7 +50,6 @@ override BIAS: bool = false;
 @if(texels) alias Tile = array<mat4x4<f32>, 16>;
 @else alias Tile = array<mat4x4<f32>, 8>;
 
-// Four consecutive elements of A from `at`; `count` of them exist.
 @if(texels)
 fn load_a(at: u32, count: u32) -> vec4<f32> {
   return textureLoad(a_texels, texel(at / 4u));
@@ -61,6 +60,7 @@ fn load_b(at: u32, count: u32) -> vec4<f32> {
   return textureLoad(b_texels, texel(at / 4u));
 }
 
+// Four consecutive elements of A from `at`; `count` of them exist.
 @if(!texels)
 fn load_a(at: u32, count: u32) -> vec4<f32> {
   if (VEC_A) { return a4[at / 4u]; }
@@ -256,7 +256,7 @@ fn multiply(
   let place = tile_of(group, groups);
   let row = (place.y * LANES + lane) * 4u;
   let first_column = place.x * BLOCKS * 4u;
-  // Through an array and one small loop: 128 stores written out would take longer to compile than all the rest.
+  // Through an array and one small loop: hundreds of stores written out would take longer to compile than all the rest.
   var tile = product(row, first_column, group.z, lane);
   let c_base = params.c_start + group.z * params.c_batch;
   for (var e = 0u; e < 16u * BLOCKS; e++) {

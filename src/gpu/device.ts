@@ -20,7 +20,13 @@ import {
 } from './adapter.ts';
 import { BINDING_ALIGNMENT, BufferPool, type MemoryUse, type PooledBuffer } from './buffer-pool.ts';
 import { type ChosenTuning, chooseTuning } from './choose-tuning.ts';
-import { deviceLost, fromGpuError, noDevice, tooManyWorkgroups } from './gpu-errors.ts';
+import {
+  deviceLost,
+  fromGpuError,
+  noDevice,
+  outOfMemory,
+  tooManyWorkgroups,
+} from './gpu-errors.ts';
 import { entryPoint, type Kernel, type ParamValue, packParams } from './kernel.ts';
 import { chooseMatrixUnit, MATRIX_FEATURE, type MatrixUnit } from './matrix-unit.ts';
 import { type Pack, ParameterRing } from './parameter-ring.ts';
@@ -199,7 +205,10 @@ export class Device {
     );
     this.#ring = new ParameterRing(raw);
     this.#staging = new Staging(raw);
-    this.#texels = new TexelCopies(raw, (error) => this.#fail(error));
+    this.#texels = new TexelCopies(raw, (bytes) => {
+      const { live, pooled } = this.memory;
+      this.#fail(outOfMemory('a copy of an operand', bytes, live, pooled));
+    });
     this.#pipelines = new Pipelines(raw, this.#ring, this.bindingBytes, (error) =>
       this.#fail(error),
     );

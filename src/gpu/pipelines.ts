@@ -182,7 +182,7 @@ export class Pipelines {
         throw tensorTooLarge(purpose, bytes, this.#bindingBytes, 'binds at once');
       }
     }
-    for (const { id } of textures) key += `,${id}`;
+    for (const { id } of textures) key += `,t${id}`;
     const found = this.#bindGroups.get(key);
     if (found) {
       this.#bindGroups.delete(key);

@@ -3,9 +3,8 @@
  * `texture_storage_2d<rgba32float, read>` is copied just before it runs. On lavapipe a read of a storage buffer is a test and a
  * load for each number in each lane, written out, and a read of a texture is a call (kernels-bench/ladders/matmul.md).
  */
-import type { HistogradError } from '../errors.ts';
-import { outOfMemory } from './gpu-errors.ts';
-import { type Binding, boundBuffer } from './pipelines.ts';
+import { BINDING_ALIGNMENT } from './buffer-pool.ts';
+import { type Binding, boundBuffer, boundBytes } from './pipelines.ts';
 
 const TEXEL_BYTES = 16;
 /** Texels of a row that are used, as shaders/shared/texels.wgsl has it. */
@@ -13,22 +12,21 @@ const ROW = 256;
 const ROW_BYTES = ROW * TEXEL_BYTES;
 /** Texels behind them: what is a whole number of pages apart in the buffer would share a few sets of the caches. */
 const PADDING = 4;
+/** 64 MiB: textures are kept, up to four of each size. */
+const MOST_ROWS = 2 ** 14;
 
 export interface TexelTexture {
-  readonly id: string;
+  /** Of this one only: bind groups are found by it. */
+  readonly id: number;
   readonly raw: GPUTexture;
   readonly view: GPUTextureView;
 }
 
 export interface TexelCopy {
   readonly from: Binding;
+  /** Whole texels, for which buffers have the room. Fixed here: a replay may find the buffer as it served another tensor last. */
+  readonly bytes: number;
   readonly to: TexelTexture;
-}
-
-/** Bytes of a binding that are copied: whole texels, for which buffers have the room. */
-function copied(from: Binding): number {
-  const bytes = 'buffer' in from ? from.bytes : from.asked;
-  return Math.ceil(bytes / TEXEL_BYTES) * TEXEL_BYTES;
 }
 
 function same(a: Binding, b: Binding): boolean {
@@ -38,16 +36,22 @@ function same(a: Binding, b: Binding): boolean {
 
 export class TexelCopies {
   readonly #gpu: GPUDevice;
-  readonly #onError: (error: HistogradError) => void;
+  /** Told the bytes that there were not. */
+  readonly #onError: (bytes: number) => void;
+  /** By place and height. */
   readonly #textures = new Map<string, TexelTexture>();
+  readonly #mostRows: number;
   /** Of the largest operand that can be copied. */
   readonly mostBytes: number;
   #bytes = 0;
+  #nextId = 1;
 
-  constructor(gpu: GPUDevice, onError: (error: HistogradError) => void) {
+  constructor(gpu: GPUDevice, onError: (bytes: number) => void) {
     this.#gpu = gpu;
     this.#onError = onError;
-    this.mostBytes = Math.min(gpu.limits.maxTextureDimension2D, 2 ** 14) * ROW_BYTES;
+    this.#mostRows = Math.min(gpu.limits.maxTextureDimension2D, MOST_ROWS);
+    // A part of a tensor is bound from a little before where it begins.
+    this.mostBytes = this.#mostRows * ROW_BYTES - BINDING_ALIGNMENT;
   }
 
   /** Bytes of all textures. They are kept. */
@@ -73,16 +77,16 @@ export class TexelCopies {
   }
 
   #copyOf(from: Binding, slot: number): TexelCopy {
-    const rows = Math.max(1, Math.ceil(copied(from) / ROW_BYTES));
-    const height = 2 ** Math.ceil(Math.log2(rows));
-    const id = `${slot}:${height}`;
-    return { from, to: this.#textures.get(id) ?? this.#create(id, height) };
+    const bytes = Math.ceil(boundBytes(from) / TEXEL_BYTES) * TEXEL_BYTES;
+    const rows = Math.max(1, Math.ceil(bytes / ROW_BYTES));
+    const height = Math.min(2 ** Math.ceil(Math.log2(rows)), Math.max(rows, this.#mostRows));
+    const key = `${slot}:${height}`;
+    return { from, bytes, to: this.#textures.get(key) ?? this.#create(key, height) };
   }
 
-  record(encoder: GPUCommandEncoder, { from, to }: TexelCopy): void {
+  record(encoder: GPUCommandEncoder, { from, bytes, to }: TexelCopy): void {
     const buffer = boundBuffer(from).raw;
     const offset = 'buffer' in from ? from.offset : 0;
-    const bytes = copied(from);
     const rows = Math.floor(bytes / ROW_BYTES);
     const rest = (bytes % ROW_BYTES) / TEXEL_BYTES;
     const texture = to.raw;
@@ -96,12 +100,12 @@ export class TexelCopies {
     }
   }
 
-  #create(id: string, height: number): TexelTexture {
+  #create(key: string, height: number): TexelTexture {
     const width = ROW + PADDING;
     const bytes = width * height * TEXEL_BYTES;
     this.#gpu.pushErrorScope('out-of-memory');
     const raw = this.#gpu.createTexture({
-      label: `texels ${id}`,
+      label: `texels ${key}`,
       size: [width, height],
       format: 'rgba32float',
       usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
@@ -109,14 +113,14 @@ export class TexelCopies {
     this.#gpu.popErrorScope().then(
       (error) => {
         if (!error) return;
-        this.#textures.delete(id);
+        this.#textures.delete(key);
         this.#bytes -= bytes;
-        this.#onError(outOfMemory('a copy of an operand', bytes, 0, this.#bytes));
+        this.#onError(bytes);
       },
       () => {}, // the device was lost; `Device` reports that
     );
-    const texture = { id, raw, view: raw.createView() };
-    this.#textures.set(id, texture);
+    const texture = { id: this.#nextId++, raw, view: raw.createView() };
+    this.#textures.set(key, texture);
     this.#bytes += bytes;
     return texture;
   }

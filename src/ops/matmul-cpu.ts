@@ -1,4 +1,5 @@
 /** How CPU rasterisers run a matrix product: shaders/matmul-subgroup.wgsl. */
+import { tileOf } from '../gpu/tuning.ts';
 import type { Product } from './matmul-kernels.ts';
 
 /** Lanes share so many columns of a narrow tile each. */
@@ -22,18 +23,8 @@ export function turned(product: Product): Product {
   };
 }
 
-/** Of the kernel for operands as textures: blocks of 4 columns in its tile. */
-const TEXEL_BLOCKS = 16;
 /** Steps of K in one go: a tile's part of both operands (0.4 MB) and their pages then stay in the caches of a core. */
 export const MOST_TEXEL_STEPS = 1024;
-
-/** The same where both operands are read as textures. */
-export function texelsTile({ transposeC = false }: Product, lanes: number) {
-  return {
-    tile: [4 * TEXEL_BLOCKS, 4 * lanes] as const,
-    overrides: { LANES: lanes, BLOCKS: TEXEL_BLOCKS, TRANS_C: transposeC },
-  };
-}
 
 /** The tile of a workgroup (columns, rows) and what the kernel is told of it. */
 export function subgroupTile({ n, transposeC = false }: Product, lanes: number) {
@@ -42,4 +33,10 @@ export function subgroupTile({ n, transposeC = false }: Product, lanes: number) 
     tile: [4 * BLOCKS, 4 * lanes] as const,
     overrides: { LANES: lanes, BLOCKS, TRANS_C: transposeC },
   };
+}
+
+/** The same for operands as textures. */
+export function texelsTile({ transposeC = false }: Product, lanes: number) {
+  const tile = tileOf({ kernel: 'texels' }, lanes);
+  return { tile, overrides: { LANES: lanes, BLOCKS: tile[0] / 4, TRANS_C: transposeC } };
 }

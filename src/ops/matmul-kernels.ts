@@ -20,7 +20,7 @@ import {
 } from '../gpu/tuning.ts';
 import { readsHalves, widened } from '../tensor/convert.ts';
 import { threadPlan } from '../tensor/grid.ts';
-import { bindSpan, exactSpan, halves, type Part, spanFits } from '../tensor/parts.ts';
+import { bindSpan, cut, exactSpan, halves, type Part, spanFits } from '../tensor/parts.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { fewRows, MOST_TEXEL_STEPS, subgroupTile, texelsTile, turned } from './matmul-cpu.ts';
 import { matrixTile } from './matrix-kernels.ts';
@@ -191,39 +191,48 @@ export function multiplyInto(
   const splitting = matrix !== null || kernel === 'tiled';
   const most = device.limits.maxComputeWorkgroupsPerDimension;
 
+  const grid = ({ tile }: Pick<typeof usual, 'tile'>, { n, m, batch }: Region) =>
+    [Math.ceil(n.count / tile[0]), Math.ceil(m.count / tile[1]), batch.count] as const;
+
   const multiply = (region: Region, adding: boolean): void => {
-    const grid = ({ tile }: Pick<typeof usual, 'tile'>) =>
-      [
-        Math.ceil(region.n.count / tile[0]),
-        Math.ceil(region.m.count / tile[1]),
-        region.batch.count,
-      ] as const;
-    const crowded = (['n', 'm', 'batch'] as const).find((_, i) => grid(usual)[i]! > most);
-    const inHalves = (cut: Axis) => {
-      const [first, second] = halves(region[cut]);
-      multiply({ ...region, [cut]: first }, adding);
-      multiply({ ...region, [cut]: second }, adding || cut === 'k');
-    };
-    const cut =
+    const crowded = (['n', 'm', 'batch'] as const).find((_, i) => grid(usual, region)[i]! > most);
+    const cutAt =
       crowded ?? axisToCut(result, region) ?? axisToCut(left, region) ?? axisToCut(right, region);
-    if (cut) {
-      inHalves(cut);
+    if (cutAt) {
+      const [first, second] = halves(region[cutAt]);
+      multiply({ ...region, [cutAt]: first }, adding);
+      multiply({ ...region, [cutAt]: second }, adding || cutAt === 'k');
       return;
     }
+    if (!readsTexels(region)) {
+      launch(region, adding, false);
+      return;
+    }
+    // Of A^T B each step of K is another row of both operands.
+    const steps = transposeA && !transposeB ? MOST_TEXEL_STEPS : region.k.count;
+    for (const { start, count } of cut(region.k.count, steps)) {
+      const k = { start: region.k.start + start, count };
+      launch({ ...region, k }, adding || start > 0, true);
+    }
+  };
+
+  const readsTexels = (region: Region): boolean => {
+    if (plan.kernel !== 'texels' || matrix || region.k.count === 0) return false;
+    const spans = [left, right].map((o) => span(o, region));
+    const counts = spans.map(([, count]) => count);
+    const multiplyAdds = region.batch.count * region.m.count * region.n.count * region.k.count;
+    return (
+      aligned(left, spans[0]![0], transposeA ? region.m.count : 0) &&
+      aligned(right, spans[1]![0], transposeB ? 0 : region.n.count) &&
+      fitTexels(device, counts) &&
+      (choice !== undefined || repaysTexels(multiplyAdds, counts))
+    );
+  };
+
+  const launch = (region: Region, adding: boolean, asTexels: boolean): void => {
     const [batches, rows, columns] = [region.batch.count, region.m.count, region.n.count];
-    const operands = [left, right].map((o) => span(o, region)[1]);
-    const asTexels =
-      plan.kernel === 'texels' &&
-      aligned(left, span(left, region)[0], transposeA ? rows : 0) &&
-      aligned(right, span(right, region)[0], transposeB ? 0 : columns) &&
-      fitTexels(device, operands) &&
-      (choice !== undefined || repaysTexels(batches * rows * columns * region.k.count, operands));
-    if (asTexels && region.k.count > MOST_TEXEL_STEPS) {
-      inHalves('k');
-      return;
-    }
     const { tile, overrides } = asTexels ? texelsTile(product, device.subgroupSize) : usual;
-    const groups = grid({ tile });
+    const groups = grid({ tile }, region);
     const bind = asTexels ? exactSpan : bindSpan;
     const [x, y] = [left, right].map((o) => bind(o.tensor, ...span(o, region)));
     const c = bindSpan(result.tensor, ...span(result, region));

@@ -46,7 +46,7 @@ function run(
   for (const [name, given] of Object.entries(tensors)) {
     const span = given instanceof Tensor ? { binding: given.buffer, start: 0 } : given;
     buffers[name] = span.binding;
-    const whole = name.replace('4', '');
+    const whole = name.replace(/4$/, '');
     if (whole === 'x' || whole === 'dy' || whole === 'out') start[whole] = span.start;
   }
   device.run(kernel, entry, {

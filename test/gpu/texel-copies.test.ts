@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../src/gpu/device.ts';
 import { defineKernel, reflect } from '../../src/gpu/kernel.ts';
+import { affine } from '../../src/ops/unary.ts';
 import { CapturedStep } from '../../src/tensor/captured-step.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
@@ -93,6 +94,27 @@ describe('operands that are copied to textures', () => {
       const x = numbers(64, i);
       const y = scope(() => step.run({ x }).y.view([64]));
       expect((await y.data())[3]).toBe(3 * (i + 3));
+      y.dispose();
+      x.dispose();
+    }
+    step.dispose();
+  });
+
+  it('are copied whole by replays, also where their buffer served a smaller tensor since', async () => {
+    // Both sizes are of one class, so that the second tensor takes the buffer of the first.
+    const [long, short] = [2000, 1930];
+    const step = new CapturedStep(device, ({ x, z }: { x: Tensor; z: Tensor }) => {
+      const a = affine(x, 1);
+      const y = combine(a, a);
+      a.dispose();
+      affine(z, 1).dispose();
+      return { y };
+    });
+    const z = numbers(short, 0);
+    for (let i = 0; i < 6; i++) {
+      const x = numbers(long, 10 * i);
+      const y = scope(() => step.run({ x, z }).y.view([long]));
+      expect((await y.data())[long - 1]).toBe(3 * (10 * i + long - 1));
       y.dispose();
       x.dispose();
     }

@@ -8,6 +8,7 @@ import type { Tuning } from '../../src/gpu/tuning.ts';
 import { TUNINGS } from '../../src/gpu/tunings.ts';
 import { attention } from '../../src/ops/attention.ts';
 import { cast } from '../../src/ops/cast.ts';
+import { repaysTexels } from '../../src/ops/texel-operands.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { Random } from './nd.ts';
@@ -82,6 +83,11 @@ async function found(tuning: Tuning): Promise<Float32Array[]> {
   return values;
 }
 
+/** Else no operand would come as a texture. */
+function expectLarge(multiplyAdds: number, operands: readonly number[]): void {
+  expect(repaysTexels(multiplyAdds, operands)).toBe(true);
+}
+
 const expected = reference();
 const ways = [
   TUNINGS.cpu,
@@ -91,6 +97,10 @@ const ways = [
 it.each(ways.map((way) => [JSON.stringify(way.attention), way] as const))(
   'attention by %s agrees with float64',
   async (_, way) => {
+    expectLarge(
+      HEADS * QUERIES * KEYS * 2 * WIDTH,
+      [Q, K, V, DY].map(({ length }) => length),
+    );
     for (const [i, values] of (await found(way)).entries()) {
       const allowance = { relative: 1e-5, floor: 1e-6 };
       expect(difference(values, expected[i]!, allowance), `tensor ${i}`).toBeNull();
@@ -117,6 +127,7 @@ it('attention of float16 operands is right where the tuning asks for subgroups',
 it('operands of few columns as textures give what buffers give', async () => {
   const [plan, size] = [TUNINGS.cpu, [1, 2, 901, 12]];
   const numbers = Float32Array.from({ length: 2 * 901 * 12 }, () => random.normal());
+  expectLarge(2 * 901 * 901 * 24, [numbers.length]);
   const results: Float32Array[][] = [];
   for (const kernel of ['subgroup', 'texels'] as const) {
     const device = await Device.open({ tuning: { ...plan, attention: { kernel, vecs: 16 } } });

@@ -77,14 +77,14 @@ const GROUPED: ConvSizes = {
   dilation: [1, 1],
   padding: [1, 1],
 };
-/** More than a tile of pixels, of channels and of the window; lines of odd length. */
+/** More than a tile of pixels, of channels and of the window; lines of odd length, planes of whole vec4s. */
 const LARGE: ConvSizes = {
   batch: 2,
   groups: 1,
   inputs: 37,
   outputs: 42,
-  size: [7, 9],
-  outSize: [7, 9],
+  size: [8, 9],
+  outSize: [8, 9],
   kernel: [3, 3],
   stride: [1, 1],
   dilation: [1, 1],

@@ -180,10 +180,13 @@ const tile = (
   { kernel: 'tiled', threads, blocks, slice },
 ];
 
+/** Chosen for large products only. */
+const TEXELS: ProductPlan = { kernel: 'texels' };
+
 /** Each kernel on the sizes around its tiles, whichever one the adapter would choose. */
 describe.each<[string, ProductPlan]>([
   ['subgroup', { kernel: 'subgroup' }],
-  ['texels', { kernel: 'texels' }],
+  ['texels', TEXELS],
   ['rows', { kernel: 'rows', workgroup: 8 }],
   // Every form of thread_place, of blocks, and of turn, in shaders/shared/register_tile.wgsl.
   tile([16, 8], [1, 2], 16),
@@ -202,8 +205,10 @@ describe.each<[string, ProductPlan]>([
     { batch: 1, m: 16, n: 17, k: 21 },
     { batch: 1, m: 37, n: 16, k: 10 },
     { batch: 3, m: 5, n: 44, k: 9 },
-    // K cut in two, of operands that come as textures.
-    { batch: 1, m: 36, n: 68, k: 1032 },
+    // As textures: K in three parts (where both operands have it across their rows), and ends within a vec4.
+    { batch: 1, m: 36, n: 68, k: 2052 },
+    { batch: 1, m: 36, n: 68, k: 15 },
+    { batch: 2, m: 33, n: 67, k: 16 },
   ];
 
   // Of the other tiles, each operand along K and across it: each tile compiles anew.
@@ -244,9 +249,10 @@ describe.each<[string, ProductPlan]>([
 describe.each(TUNINGS)('multiplyInto, $tuning', ({ open, tight }) => {
   // Columns 3 … 3 + N of every matrix in a wider result, from a part of one matrix against a batch.
   it.each([
-    ['whole', { batch: 3, m: 9, n: 10, k: 7 }],
-    ['in parts', { batch: 3, m: 37, n: 21, k: 30 }],
-  ])('adds a product to a part of a larger tensor, %s', async (_, sizes) => {
+    ['whole', { batch: 3, m: 9, n: 10, k: 7 }, undefined],
+    ['in parts', { batch: 3, m: 37, n: 21, k: 30 }, undefined],
+    ['from textures', { batch: 3, m: 37, n: 24, k: 28 }, TEXELS],
+  ])('adds a product to a part of a larger tensor, %s', async (_, sizes, plan) => {
     const { batch, m, n, k } = sizes;
     const random = new Random(9);
     const wide = n + 5;
@@ -269,7 +275,7 @@ describe.each(TUNINGS)('multiplyInto, $tuning', ({ open, tight }) => {
       );
       const rows = { tensor: a!, start: 2 * k, batch: 0 };
       const columns = { tensor: out!, start: 3, row: wide };
-      multiplyInto(rows, right!, null, columns, { ...sizes, ...plain, accumulate: true });
+      multiplyInto(rows, right!, null, columns, { ...sizes, ...plain, accumulate: true }, plan);
       expect(await out!.floats()).toEqual(expected);
     }
   });
@@ -280,11 +286,12 @@ describe.each(TUNINGS)('multiplyInto, $tuning', ({ open }) => {
     { m: 18, n: 19, k: 7 },
     { m: 3, n: 21, k: 5 },
     { m: 21, n: 3, k: 7 },
-  ])('reads nothing around its operands (%j)', async ({ m, n, k }) => {
+    { m: 36, n: 68, k: 18, plan: TEXELS },
+  ])('reads nothing around its operands (%j)', async ({ m, n, k, plan }) => {
     const device = await open();
     // Each operand lies in a frame of NaN, whichever way it is stored.
     const framed = (rows: number, columns: number, value: (r: number, c: number) => number) => {
-      const wide = columns + 5;
+      const wide = plan ? 4 * Math.ceil((columns + 5) / 4) : columns + 5;
       const data = new Float32Array((rows + 2) * wide).fill(Number.NaN);
       for (let r = 0; r < rows; r++) {
         for (let c = 0; c < columns; c++) data[(r + 1) * wide + c + 4] = value(r, c);
@@ -304,7 +311,7 @@ describe.each(TUNINGS)('multiplyInto, $tuning', ({ open }) => {
       const a = stored.transposeA ? framed(k, m, (l, r) => left(r, l)) : framed(m, k, left);
       const b = stored.transposeB ? framed(n, k, (c, l) => right(l, c)) : framed(k, n, right);
       const out = Tensor.empty(device, [m, n]);
-      multiplyInto(a, b, null, out, { batch: 1, m, n, k, ...stored });
+      multiplyInto(a, b, null, out, { batch: 1, m, n, k, ...stored }, plan);
       expect(await out.floats(), JSON.stringify(stored)).toEqual(expected);
     }
   });
