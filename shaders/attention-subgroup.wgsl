@@ -42,6 +42,7 @@ import package::shared::attention_tile::block_weights;
 import package::shared::attention_tile::score_gradient;
 import package::shared::attention_tile::store_scores;
 import package::shared::outer_product::outer;
+import package::shared::subgroup_block::broadcast_block;
 import package::shared::texels::texel;
 enable subgroups;
 
@@ -73,17 +74,6 @@ fn row_b(at: u32) -> vec4<f32> {
 fn col_b(at: u32) -> vec4<f32> {
   @if(texels) return textureLoad(cols_b_texels, texel(at));
   @else return cols_b[at];
-}
-
-// Four vec4s of a lane, in all lanes.
-@if(texels)
-fn broadcast(quads: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    subgroupShuffle(quads[0], lane),
-    subgroupShuffle(quads[1], lane),
-    subgroupShuffle(quads[2], lane),
-    subgroupShuffle(quads[3], lane),
-  );
 }
 
 // Scores and slopes of the tile: block i belongs to the columns of lane i.
@@ -186,14 +176,14 @@ fn make_scores(place: Place, row: u32, col: u32, lane: u32) {
   for (var d = 0u; d < params.a4; d++) {
     let left = mat4x4<f32>(row_a(r.x + d), row_a(r.y + d), row_a(r.z + d), row_a(r.w + d)) * params.scale;
     let right = transpose(mat4x4<f32>(col_a(c.x + d), col_a(c.y + d), col_a(c.z + d), col_a(c.w + d)));
-    c0 += broadcast(right, 0u) * left;
-    c1 += broadcast(right, 1u) * left;
-    c2 += broadcast(right, 2u) * left;
-    c3 += broadcast(right, 3u) * left;
-    c4 += broadcast(right, 4u) * left;
-    c5 += broadcast(right, 5u) * left;
-    c6 += broadcast(right, 6u) * left;
-    c7 += broadcast(right, 7u) * left;
+    c0 += broadcast_block(right, 0u) * left;
+    c1 += broadcast_block(right, 1u) * left;
+    c2 += broadcast_block(right, 2u) * left;
+    c3 += broadcast_block(right, 3u) * left;
+    c4 += broadcast_block(right, 4u) * left;
+    c5 += broadcast_block(right, 5u) * left;
+    c6 += broadcast_block(right, 6u) * left;
+    c7 += broadcast_block(right, 7u) * left;
   }
   @if(!texels)
   for (var d = 0u; d < params.a4; d++) {
@@ -225,14 +215,14 @@ fn make_slopes(place: Place, row: u32, col: u32, lane: u32) {
   for (var d = 0u; d < params.b4; d++) {
     let left = mat4x4<f32>(row_b(r.x + d), row_b(r.y + d), row_b(r.z + d), row_b(r.w + d));
     let right = transpose(mat4x4<f32>(col_b(c.x + d), col_b(c.y + d), col_b(c.z + d), col_b(c.w + d)));
-    e0 += broadcast(right, 0u) * left;
-    e1 += broadcast(right, 1u) * left;
-    e2 += broadcast(right, 2u) * left;
-    e3 += broadcast(right, 3u) * left;
-    e4 += broadcast(right, 4u) * left;
-    e5 += broadcast(right, 5u) * left;
-    e6 += broadcast(right, 6u) * left;
-    e7 += broadcast(right, 7u) * left;
+    e0 += broadcast_block(right, 0u) * left;
+    e1 += broadcast_block(right, 1u) * left;
+    e2 += broadcast_block(right, 2u) * left;
+    e3 += broadcast_block(right, 3u) * left;
+    e4 += broadcast_block(right, 4u) * left;
+    e5 += broadcast_block(right, 5u) * left;
+    e6 += broadcast_block(right, 6u) * left;
+    e7 += broadcast_block(right, 7u) * left;
   }
   @if(!texels)
   for (var d = 0u; d < params.b4; d++) {
@@ -314,29 +304,29 @@ fn add_four(of_b: bool, place: Place, col: u32, first: u32, weights: mat4x4<f32>
   let low = mat4x4<f32>(
     part(of_b, start.x, first), part(of_b, start.y, first), part(of_b, start.z, first), part(of_b, start.w, first),
   );
-  o0 += broadcast(low, 0u) * weights;
-  o1 += broadcast(low, 1u) * weights;
-  o2 += broadcast(low, 2u) * weights;
-  o3 += broadcast(low, 3u) * weights;
+  o0 += broadcast_block(low, 0u) * weights;
+  o1 += broadcast_block(low, 1u) * weights;
+  o2 += broadcast_block(low, 2u) * weights;
+  o3 += broadcast_block(low, 3u) * weights;
   if (BLOCKS > 4u) {
-    o4 += broadcast(low, 4u) * weights;
-    o5 += broadcast(low, 5u) * weights;
-    o6 += broadcast(low, 6u) * weights;
-    o7 += broadcast(low, 7u) * weights;
+    o4 += broadcast_block(low, 4u) * weights;
+    o5 += broadcast_block(low, 5u) * weights;
+    o6 += broadcast_block(low, 6u) * weights;
+    o7 += broadcast_block(low, 7u) * weights;
   }
   if (BLOCKS > 8u) {
     let next = first + 8u;
     let high = mat4x4<f32>(
       part(of_b, start.x, next), part(of_b, start.y, next), part(of_b, start.z, next), part(of_b, start.w, next),
     );
-    o8 += broadcast(high, 0u) * weights;
-    o9 += broadcast(high, 1u) * weights;
-    o10 += broadcast(high, 2u) * weights;
-    o11 += broadcast(high, 3u) * weights;
-    o12 += broadcast(high, 4u) * weights;
-    o13 += broadcast(high, 5u) * weights;
-    o14 += broadcast(high, 6u) * weights;
-    o15 += broadcast(high, 7u) * weights;
+    o8 += broadcast_block(high, 0u) * weights;
+    o9 += broadcast_block(high, 1u) * weights;
+    o10 += broadcast_block(high, 2u) * weights;
+    o11 += broadcast_block(high, 3u) * weights;
+    o12 += broadcast_block(high, 4u) * weights;
+    o13 += broadcast_block(high, 5u) * weights;
+    o14 += broadcast_block(high, 6u) * weights;
+    o15 += broadcast_block(high, 7u) * weights;
   }
 }
 

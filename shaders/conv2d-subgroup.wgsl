@@ -31,6 +31,7 @@ import package::shared::conv_product::row_target;
 import package::shared::conv_product::store;
 import package::shared::conv_product::part_index;
 import package::shared::outer_product::outer;
+import package::shared::subgroup_block::broadcast_block;
 import package::shared::texels::texel;
 import package::shared::conv_product::BIAS;
 import package::shared::conv_product::bias;
@@ -58,16 +59,6 @@ fn weights(at: u32) -> vec4<f32> {
 fn source(at: u32) -> vec4<f32> {
   @if(texels) return textureLoad(source_texels, texel(at));
   @else return source4[at];
-}
-
-// Four vec4s of a lane, in all lanes.
-fn broadcast(quads: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    subgroupShuffle(quads[0], lane),
-    subgroupShuffle(quads[1], lane),
-    subgroupShuffle(quads[2], lane),
-    subgroupShuffle(quads[3], lane),
-  );
 }
 
 // The tile of this lane: 4 rows from `row`, blocks of 4 pixels from `first_pixel`; tile[p / 4][p % 4][r]. Four steps of K
@@ -112,25 +103,25 @@ fn product(g: u32, row: u32, first_pixel: u32, lane: u32) -> Tile {
     for (var at = begin; at < begin + params.run_quads; at++) {
       let left = transpose(mat4x4<f32>(weights(w0 + k), weights(w1 + k), weights(w2 + k), weights(w3 + k)));
       let right = mat4x4<f32>(source(s0 + at), source(s1 + at), source(s2 + at), source(s3 + at));
-      c0 += left * broadcast(right, 0u);
-      c1 += left * broadcast(right, 1u);
-      c2 += left * broadcast(right, 2u);
-      c3 += left * broadcast(right, 3u);
+      c0 += left * broadcast_block(right, 0u);
+      c1 += left * broadcast_block(right, 1u);
+      c2 += left * broadcast_block(right, 2u);
+      c3 += left * broadcast_block(right, 3u);
       if (LANES > 4u) {
-        c4 += left * broadcast(right, 4u);
-        c5 += left * broadcast(right, 5u);
-        c6 += left * broadcast(right, 6u);
-        c7 += left * broadcast(right, 7u);
+        c4 += left * broadcast_block(right, 4u);
+        c5 += left * broadcast_block(right, 5u);
+        c6 += left * broadcast_block(right, 6u);
+        c7 += left * broadcast_block(right, 7u);
       }
       @if(texels) let more = mat4x4<f32>(source(s4 + at), source(s5 + at), source(s6 + at), source(s7 + at));
-      @if(texels) d0 += left * broadcast(more, 0u);
-      @if(texels) d1 += left * broadcast(more, 1u);
-      @if(texels) d2 += left * broadcast(more, 2u);
-      @if(texels) d3 += left * broadcast(more, 3u);
-      @if(texels) d4 += left * broadcast(more, 4u);
-      @if(texels) d5 += left * broadcast(more, 5u);
-      @if(texels) d6 += left * broadcast(more, 6u);
-      @if(texels) d7 += left * broadcast(more, 7u);
+      @if(texels) d0 += left * broadcast_block(more, 0u);
+      @if(texels) d1 += left * broadcast_block(more, 1u);
+      @if(texels) d2 += left * broadcast_block(more, 2u);
+      @if(texels) d3 += left * broadcast_block(more, 3u);
+      @if(texels) d4 += left * broadcast_block(more, 4u);
+      @if(texels) d5 += left * broadcast_block(more, 5u);
+      @if(texels) d6 += left * broadcast_block(more, 6u);
+      @if(texels) d7 += left * broadcast_block(more, 7u);
       k++;
     }
   }
@@ -266,23 +257,23 @@ fn weight_gradient(
     for (var i = 0u; i < params.grid_w; i += 4u) {
       let left = transpose(mat4x4<f32>(gradient(d, i), gradient(d, i + 1u), gradient(d, i + 2u), gradient(d, i + 3u)));
       let right = windows(s, i, s_step);
-      c0 += broadcast(right, 0u) * left;
-      c1 += broadcast(right, 1u) * left;
-      c2 += broadcast(right, 2u) * left;
-      c3 += broadcast(right, 3u) * left;
-      c4 += broadcast(right, 4u) * left;
-      c5 += broadcast(right, 5u) * left;
-      c6 += broadcast(right, 6u) * left;
-      c7 += broadcast(right, 7u) * left;
+      c0 += broadcast_block(right, 0u) * left;
+      c1 += broadcast_block(right, 1u) * left;
+      c2 += broadcast_block(right, 2u) * left;
+      c3 += broadcast_block(right, 3u) * left;
+      c4 += broadcast_block(right, 4u) * left;
+      c5 += broadcast_block(right, 5u) * left;
+      c6 += broadcast_block(right, 6u) * left;
+      c7 += broadcast_block(right, 7u) * left;
       let more = windows(s + m_lane - s_lane, i, s_step);
-      d0 += broadcast(more, 0u) * left;
-      d1 += broadcast(more, 1u) * left;
-      d2 += broadcast(more, 2u) * left;
-      d3 += broadcast(more, 3u) * left;
-      d4 += broadcast(more, 4u) * left;
-      d5 += broadcast(more, 5u) * left;
-      d6 += broadcast(more, 6u) * left;
-      d7 += broadcast(more, 7u) * left;
+      d0 += broadcast_block(more, 0u) * left;
+      d1 += broadcast_block(more, 1u) * left;
+      d2 += broadcast_block(more, 2u) * left;
+      d3 += broadcast_block(more, 3u) * left;
+      d4 += broadcast_block(more, 4u) * left;
+      d5 += broadcast_block(more, 5u) * left;
+      d6 += broadcast_block(more, 6u) * left;
+      d7 += broadcast_block(more, 7u) * left;
     }
   }
   @if(texels) var tile = Tile(c0, c1, c2, c3, c4, c5, c6, c7, d0, d1, d2, d3, d4, d5, d6, d7);

@@ -24,6 +24,7 @@
 // Edges        rows and columns beyond the end read the last ones and are not stored; steps beyond K are 0 in both.
 // Determinism  K is walked in order, by fours; one writer per element of C.
 import package::shared::matmul_params::Params;
+import package::shared::subgroup_block::broadcast_block;
 import package::shared::texels::texel;
 enable subgroups;
 
@@ -152,16 +153,8 @@ fn narrow_part_of_b(base: u32, s: u32, k: u32, lane: u32) -> mat2x4<f32> {
   return mat2x4<f32>(step_of_b(base, own, step), step_of_b(base, own, step + 2u));
 }
 
-// Block i of op(B) in the tile, the same in all lanes: 4 columns, a vec4 for each of the four steps.
-fn block_b(part: mat4x4<f32>, i: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(
-    subgroupShuffle(part[0], i),
-    subgroupShuffle(part[1], i),
-    subgroupShuffle(part[2], i),
-    subgroupShuffle(part[3], i),
-  );
-}
-
+// Block i of op(B) in the tile, the same in all lanes: 4 columns, a vec4 for each of the four steps. Of a whole part it is
+// broadcast_block(part, i); of a narrow one:
 fn narrow_block_b(part: mat2x4<f32>, i: u32) -> mat4x4<f32> {
   if (TRANS_B) {
     return transpose(mat4x4<f32>(
@@ -211,26 +204,26 @@ fn product(row: u32, first_column: u32, batch: u32, lane: u32) -> Tile {
       }
     } else {
       let right = part_of_b(b_base, first_column, k, lane);
-      c0 += block_b(right, 0u) * left;
-      c1 += block_b(right, 1u) * left;
-      c2 += block_b(right, 2u) * left;
-      c3 += block_b(right, 3u) * left;
+      c0 += broadcast_block(right, 0u) * left;
+      c1 += broadcast_block(right, 1u) * left;
+      c2 += broadcast_block(right, 2u) * left;
+      c3 += broadcast_block(right, 3u) * left;
       if (BLOCKS > 4u) {
-        c4 += block_b(right, 4u) * left;
-        c5 += block_b(right, 5u) * left;
-        c6 += block_b(right, 6u) * left;
-        c7 += block_b(right, 7u) * left;
+        c4 += broadcast_block(right, 4u) * left;
+        c5 += broadcast_block(right, 5u) * left;
+        c6 += broadcast_block(right, 6u) * left;
+        c7 += broadcast_block(right, 7u) * left;
       }
     }
     @if(texels) let more = part_of_b(b_base, first_column + 4u * LANES, k, lane);
-    @if(texels) d0 += block_b(more, 0u) * left;
-    @if(texels) d1 += block_b(more, 1u) * left;
-    @if(texels) d2 += block_b(more, 2u) * left;
-    @if(texels) d3 += block_b(more, 3u) * left;
-    @if(texels) d4 += block_b(more, 4u) * left;
-    @if(texels) d5 += block_b(more, 5u) * left;
-    @if(texels) d6 += block_b(more, 6u) * left;
-    @if(texels) d7 += block_b(more, 7u) * left;
+    @if(texels) d0 += broadcast_block(more, 0u) * left;
+    @if(texels) d1 += broadcast_block(more, 1u) * left;
+    @if(texels) d2 += broadcast_block(more, 2u) * left;
+    @if(texels) d3 += broadcast_block(more, 3u) * left;
+    @if(texels) d4 += broadcast_block(more, 4u) * left;
+    @if(texels) d5 += broadcast_block(more, 5u) * left;
+    @if(texels) d6 += broadcast_block(more, 6u) * left;
+    @if(texels) d7 += broadcast_block(more, 7u) * left;
   }
   @if(texels) return Tile(c0, c1, c2, c3, c4, c5, c6, c7, d0, d1, d2, d3, d4, d5, d6, d7);
   @else return Tile(c0, c1, c2, c3, c4, c5, c6, c7);
