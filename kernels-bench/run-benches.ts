@@ -23,7 +23,7 @@ export interface Timed {
   readonly before: ReadonlyMap<string, Timing>;
 }
 
-/** @throws HistogradError `usage` when no name contains the filter */
+/** @throws HistogradError `usage` when no name or id contains the filter */
 export function chooseBenches(
   { quick, filter }: { quick?: boolean; filter?: string },
   on: AdapterClass,
@@ -37,7 +37,7 @@ export function chooseBenches(
   if (chosen.length > 0) return quick ? chosen.map((bench) => ({ ...bench, others: [] })) : chosen;
   throw new HistogradError(
     'usage',
-    `No bench has '${filter}' in its name.`,
+    `No bench has '${filter}' in its name or id.`,
     `There are: ${benches.map(({ name }) => name).join('; ')}.`,
   );
 }
