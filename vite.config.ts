@@ -3,6 +3,7 @@ import { playwright } from '@vitest/browser-playwright';
 import type { UserConfig } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { contentSecurityPolicy } from './vite-csp.ts';
+import { keepUnchanged } from './vite-keep-unchanged.ts';
 import { wgsl } from './vite-wgsl.ts';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -68,11 +69,12 @@ export default defineConfig(({ mode }) => {
         'tile-worker': 'src/extraction/node/tile-worker.ts',
       };
   return {
-    plugins: [wgsl()],
+    plugins: [wgsl(), ...(mode === 'node' ? [keepUnchanged()] : [])],
     define: { HISTOGRAD_VERSION: JSON.stringify(version) },
     build: {
       target: 'es2023',
       outDir: browser ? 'dist/browser' : bench ? 'dist/bench' : 'dist/node',
+      emptyOutDir: mode !== 'node',
       sourcemap: true,
       minify: false,
       ssr: !browser,
@@ -100,6 +102,7 @@ export default defineConfig(({ mode }) => {
             name: 'node',
             include: ['test/**/*.test.ts'],
             exclude: ['test/**/*.browser.test.{ts,tsx}', ...OPS_TESTS, ...LARGE_TESTS],
+            globalSetup: 'test/cli/build-command.ts',
             pool: 'forks',
             isolate: false,
           },

@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSafetensors } from '../../src/data/safetensors.ts';
 import { GENES } from '../training/example.ts';
-import { appeared, buildCommand, cohortOnDisk, histograd } from './command.ts';
+import { appeared, cohortOnDisk, histograd } from './command.ts';
 
 let folder: string;
 let cohort: string[];
 let features: string;
 beforeAll(async () => {
-  await buildCommand();
   ({ folder, flags: cohort } = await cohortOnDisk());
   features = join(folder, 'features');
 }, 120_000);

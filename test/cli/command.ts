@@ -1,28 +1,15 @@
 /** Runs the built command in a process of its own, on a small cohort in a temporary folder. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import Papa from 'papaparse';
 import { serializeSafetensors } from '../../src/data/safetensors.ts';
 import { exampleCohort, GENES } from '../training/example.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const CLI = join(ROOT, 'dist/node/cli.js');
-
-/** Builds the command from the sources as they are now (about a second). */
-export async function buildCommand(): Promise<void> {
-  const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
-  const options = { cwd: ROOT, env: { ...process.env, NODE_ENV: 'production' } };
-  await promisify(execFile)(
-    process.execPath,
-    [vite, 'build', '--mode', 'node', '--logLevel', 'error'],
-    options,
-  );
-}
+const CLI = fileURLToPath(new URL('../../dist/node/cli.js', import.meta.url));
 
 export interface Outcome {
   /** Exit status; null when a signal ended it. */

@@ -18,7 +18,7 @@ import { expectError } from '../data/expect-error.ts';
 import { testDevice } from '../device.ts';
 import { tissue } from '../slides/pictures.ts';
 import { dicomFile, frames } from '../slides/write-dicom.ts';
-import { buildCommand, histograd } from './command.ts';
+import { histograd } from './command.ts';
 
 let folder = '';
 let weights = '';
@@ -29,7 +29,6 @@ const flags = (out: string) => [
 ];
 
 beforeAll(async () => {
-  await buildCommand();
   folder = await mkdtemp(join(tmpdir(), 'histograd-extract-'));
   await mkdir(slides());
   for (const [i, side] of [256, 330].entries()) {

@@ -3,12 +3,9 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { beforeAll, expect, it } from 'vitest';
-import { buildCommand } from './command.ts';
+import { expect, it } from 'vitest';
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
-
-beforeAll(buildCommand);
 
 it('stands in the README as it is in examples/', async () => {
   const readme = await readFile(path('README.md'), 'utf8');

@@ -4,7 +4,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSafetensors, serializeSafetensors } from '../../src/data/safetensors.ts';
-import { buildCommand, cohortOnDisk, histograd } from './command.ts';
+import { cohortOnDisk, histograd } from './command.ts';
 
 const SETTINGS = { format: 1, extractor: 'uni', tiling: { mpp: 0.5, size: 224 }, stain: 'none' };
 
@@ -14,7 +14,6 @@ const path = (...names: string[]) => join(folder, ...names);
 const model = () => path('run', 'ridge', 'fold-0', 'all', 'best.safetensors');
 
 beforeAll(async () => {
-  await buildCommand();
   ({ folder, flags: cohort } = await cohortOnDisk(SETTINGS));
   const { code } = await histograd([
     ...['train', ...cohort, '--model', 'ridge', '--folds', '2', '--out', path('run')],
