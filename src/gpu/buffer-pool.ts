@@ -18,6 +18,8 @@ export interface PooledBuffer {
   lastRecording: number;
   /** How often it was given back to the pool. */
   lives: number;
+  /** When it was last given back, in releases of the pool. */
+  releasedAt: number;
 }
 
 type FreeLists = Map<number, PooledBuffer[]>;
@@ -68,6 +70,7 @@ export class BufferPool {
   readonly #failed = new WeakSet<PooledBuffer>();
   readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0 };
   #nextId = 1;
+  #releases = 0;
   #reserve: Reserve | null = null;
 
   constructor(
@@ -98,12 +101,12 @@ export class BufferPool {
       reserved.asked = bytes;
       return reserved;
     }
-    let buffer = takeFree(this.#free, size, unusedIn);
-    if (buffer) this.#use.pooled -= size;
+    let buffer = takeFree(this.#free, size, unusedIn) ?? this.#takeLarger(size, unusedIn);
+    if (buffer) this.#use.pooled -= buffer.bytes;
     else buffer = this.#create(size, purpose);
     buffer.asked = bytes;
     this.#reserve?.taken.add(buffer);
-    this.#use.live += size;
+    this.#use.live += buffer.bytes;
     this.#use.peak = Math.max(this.#use.peak, this.#use.live);
     return buffer;
   }
@@ -114,13 +117,31 @@ export class BufferPool {
       return;
     }
     buffer.lives++;
+    buffer.releasedAt = ++this.#releases;
     this.#use.live -= buffer.bytes;
     if (this.#failed.has(buffer)) return;
     this.#use.pooled += buffer.bytes;
     putFree(this.#free, buffer);
-    // Shapes that come once (a bag of an odd size) must not pile up: no more is held than was ever live.
-    const { peak, live } = this.#use;
-    while (this.#use.pooled > Math.max(POOL_FLOOR, peak - live)) this.#evictOldest();
+    while (this.#use.pooled > this.#mostPooled(this.#use.live)) this.#evictOldest();
+  }
+
+  /** Shapes that come once (a bag of an odd size) must not pile up: no more is held than was ever live. */
+  #mostPooled(live: number): number {
+    return POOL_FLOOR + Math.max(0, this.#use.peak - live);
+  }
+
+  /**
+   * Where a new buffer would cost a pooled one, up to twice as large: new memory is dear (its pages come when they are
+   * first touched), and what is evicted in a long recording stays until its end.
+   */
+  #takeLarger(size: number, unusedIn: number | undefined): PooledBuffer | undefined {
+    if (this.#use.pooled <= this.#mostPooled(this.#use.live + size)) return undefined;
+    const larger = [...this.#free.keys()].filter((bytes) => bytes > size && bytes <= 2 * size);
+    for (const bytes of larger.sort((a, b) => a - b)) {
+      const buffer = takeFree(this.#free, bytes, unusedIn);
+      if (buffer) return buffer;
+    }
+    return undefined;
   }
 
   /**
@@ -162,7 +183,7 @@ export class BufferPool {
     let oldest: PooledBuffer | undefined;
     for (const list of this.#free.values()) {
       for (const buffer of list) {
-        if (!oldest || buffer.lastRecording < oldest.lastRecording) oldest = buffer;
+        if (!oldest || buffer.releasedAt < oldest.releasedAt) oldest = buffer;
       }
     }
     if (oldest) this.#evict(oldest);
@@ -190,6 +211,7 @@ export class BufferPool {
       asked: size,
       lastRecording: 0,
       lives: 0,
+      releasedAt: 0,
     };
     this.#gpu.popErrorScope().then(
       (error) => {

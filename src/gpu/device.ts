@@ -503,6 +503,7 @@ export class Device {
       id: -1,
       lastRecording: 0,
       lives: 0,
+      releasedAt: 0,
     };
     const [begin, end] = new BigUint64Array(await this.read(handle, 16));
     result.destroy();

@@ -21,8 +21,12 @@ const WEIGHTS = defineKernel('winograd-weights', weightsCode);
 const PLACES = 36;
 /** Pixels of a side of a tile. */
 const SIDE = 4;
-/** Of all places of a part of the batch: more of the caches' size gained nothing. */
-const MOST_BYTES = 2 ** 25;
+/**
+ * All places of a part of the batch take about so many bytes, which caches hold (8, 16 and 32 MiB took 45, 52 and 52 ms for 128 channels), but
+ * a part has so many tiles at least, because the products read all weights for each (59 ms with half as many, 49 with these).
+ */
+const PART_BYTES = 2 ** 23;
+const PART_TILES = 128;
 /**
  * What is saved grows with inputs times outputs, what tiles cost with their sum, and what weights cost is spread over the tiles: below
  * 64 channels each, or 32 tiles, the windows themselves are as fast (conv2d.md of the ladders).
@@ -62,11 +66,13 @@ function bytesOf(windows: Windows, images: number): number {
 
 /** Half of a binding leaves room for where a part of a tensor may begin in it. */
 function room(device: Device): number {
-  return Math.min(MOST_BYTES, device.texelBytes, device.bindingBytes / 2);
+  return Math.min(device.texelBytes, device.bindingBytes / 2);
 }
 
 function partsOf(device: Device, windows: Windows): Part[] {
-  return cut(windows.batch, Math.max(1, Math.floor(room(device) / bytesOf(windows, 1))));
+  const bytes = bytesOf(windows, 1);
+  const wanted = Math.max(PART_BYTES / bytes, Math.ceil(PART_TILES / tilesOf(windows, 1)));
+  return cut(windows.batch, Math.max(1, Math.floor(Math.min(wanted, room(device) / bytes))));
 }
 
 function emptyPlaces(device: Device, tiles: number, channels: number): Places {
