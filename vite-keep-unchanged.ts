@@ -4,8 +4,8 @@ import type { Plugin } from 'vite';
 
 /**
  * Leaves alone what a build would only write again as it is. `npm run histograd` builds first, and a command that has
- * been training for hours reads parts of itself late: it must find them whole while another one starts beside it.
- * Files of earlier sources stay for the same reason; `npm run build` starts afresh.
+ * been training for hours reads parts of itself late: it must find them while another one starts beside it. Files of
+ * earlier sources stay for the same reason (parts are named by their content); `npm run build` starts afresh.
  */
 export function keepUnchanged(): Plugin {
   return {

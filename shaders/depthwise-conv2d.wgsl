@@ -1,12 +1,14 @@
 // Depthwise convolution: every channel of x has `multiplier` filters of its own (groups = C, O = C * multiplier).
 //
 //   forward          y[n, o, i, j] = bias[o] + sum over (u, v) of weight[o, u, v] * x[n, o / multiplier, i s + u d - p, j s + v d - p]
+//   forward3         the same with 3 x 3 windows, not dilated, for CPU rasterisers: a thread goes along its line and keeps the window
 //   input_gradient   dx[n, c, h, w] = bias[c] + sum over c's filters and (u, v) of weight * dy where i s + u d - p = h (gather form)
 //   weight_gradient  parts[part, o, u, v, 0] = sum over the images of a part of dy * x; conv2d-weights.wgsl adds the parts
 //
 // Layout       x [images, channels, height, width], y [images, channels * multiplier, out_height, out_width],
 //              weight [channels * multiplier, kernel_h, kernel_w], all float32.
-// Grid         rows of threads (shared/row_reduce.wgsl): a row is a line of y, a line of dx, or one weight of one part.
+// Grid         rows of threads (shared/row_reduce.wgsl): a row is a line of y (of one thread in forward3), a line of dx, or one weight
+//              of one part.
 // Determinism  fixed order; one writer per element.
 import package::shared::grid::Invocation;
 import package::shared::row_reduce::row_index;
@@ -17,6 +19,7 @@ import package::shared::row_reduce::ROW_THREADS;
 
 override BIAS: bool = false;
 override STRIDED: bool = true; // false: both strides are 1, and no division is needed
+override SHARED: u32 = 0u; // forward3: columns that a window has in common with the next
 
 struct Params {
   images: u32, channels: u32, multiplier: u32,
@@ -59,6 +62,48 @@ fn forward(at: Invocation) {
       }
     }
     out[params.y_start + i32(line) * params.out_width + j] = total;
+  }
+}
+
+// One column of a window of three lines, which begin at the multiples of `width` in `lines`; zero outside of the plane.
+fn column(lines: vec3<i32>, inside: vec3<bool>, w: i32) -> vec3<f32> {
+  let at = params.x_start + lines + clamp(w, 0, params.width - 1);
+  let values = vec3<f32>(x[at.x], x[at.y], x[at.z]);
+  let of_line = w >= 0 && w < params.width;
+  return select(vec3<f32>(), values, inside & vec3<bool>(of_line));
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn forward3(at: Invocation) {
+  let line = row_index(at);
+  let outputs = params.channels * params.multiplier;
+  let out_height = u32(params.out_height);
+  if (line >= params.images * outputs * out_height) { return; }
+  let image = line / out_height / outputs;
+  let o = line / out_height % outputs;
+  let h = vec3<i32>(0, 1, 2) + (i32(line % out_height) * params.stride_h - params.top);
+  let from_top = h >= vec3<i32>(0);
+  let to_bottom = h < vec3<i32>(params.height);
+  let inside = from_top & to_bottom;
+  let plane = i32(image * params.channels + o / params.multiplier) * params.height;
+  let lines = (plane + clamp(h, vec3<i32>(0), vec3<i32>(params.height - 1))) * params.width;
+  let tap = 9u * o;
+  let left = vec3<f32>(weight[tap], weight[tap + 3u], weight[tap + 6u]);
+  let middle = vec3<f32>(weight[tap + 1u], weight[tap + 4u], weight[tap + 7u]);
+  let right = vec3<f32>(weight[tap + 2u], weight[tap + 5u], weight[tap + 8u]);
+  var added = 0.0;
+  if (BIAS) { added = bias[o]; }
+  let first = params.y_start + i32(line) * params.out_width;
+  var a = column(lines, inside, -params.left);
+  var b = column(lines, inside, 1 - params.left);
+  for (var j = 0; j < params.out_width; j++) {
+    let w = j * params.stride_w - params.left;
+    if (SHARED < 1u) { a = column(lines, inside, w); }
+    if (SHARED < 2u) { b = column(lines, inside, w + 1); }
+    let c = column(lines, inside, w + 2);
+    out[first + j] = added + dot(a, left) + dot(b, middle) + dot(c, right);
+    a = select(c, b, SHARED == 2u);
+    b = c;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Convolution 3 x 3, forward: in which layout the images are, and how often a loaded number is used. */
 import { defineKernel, type Kernel } from '../../src/gpu/kernel.ts';
+import type { ProductPlan } from '../../src/gpu/tuning.ts';
 import { conv2d } from '../../src/ops/conv2d.ts';
 import { convolve } from '../../src/ops/conv2d-kernels.ts';
 import { packImages, packWeights } from '../../src/ops/conv2d-packing.ts';
@@ -109,7 +110,7 @@ export const conv2dLadder: Ladder = {
       return out;
     };
     const product = () => conv2d(x, weight, null, { padding: 1 });
-    const fromBuffers = () => {
+    const byWindows = (choice: ProductPlan) => {
       const out = empty();
       const square = (n: number): [number, number] => [n, n];
       const sizes = {
@@ -124,7 +125,7 @@ export const conv2dLadder: Ladder = {
         dilation: square(1),
         padding: square(1),
       };
-      convolve(x, weight, null, out, sizes, { kernel: 'subgroup' });
+      convolve(x, weight, null, out, sizes, choice);
       return out;
     };
     const macs = pixels * outputs * channels * 9;
@@ -177,12 +178,19 @@ export const conv2dLadder: Ladder = {
           changed:
             'Four neighbouring pixels leave with one store, which pays where windows are small; any stride, dilation and groups.',
           on: ['cpu'],
-          run: fromBuffers,
+          run: () => byWindows({ kernel: 'subgroup' }),
         },
         {
-          name: 'product: operands as textures',
+          name: 'operands as textures',
           changed:
             'A load is a call, no longer 40 tests and 32 loads; so a subgroup has 64 pixels. Large layers only: the copy comes first.',
+          on: ['cpu'],
+          run: () => byWindows({ kernel: 'texels' }),
+        },
+        {
+          name: "product: Winograd's algorithm",
+          changed:
+            'A tile of 4 x 4 pixels becomes 36 numbers, multiplied as 36 matrices, and pixels again: a quarter of the multiplications.',
           on: ['cpu'],
           run: product,
         },

@@ -12,7 +12,7 @@ export interface PooledBuffer {
   readonly raw: GPUBuffer;
   readonly bytes: number;
   readonly id: number;
-  /** The bytes its present holder asked for; `bytes` may be a little more. */
+  /** The bytes its present holder asked for; `bytes` may be more. */
   asked: number;
   /** The recording (see `Device`) that last used the buffer. */
   lastRecording: number;
@@ -50,9 +50,12 @@ export interface MemoryUse {
   peak: number;
 }
 
-const POOL_FLOOR = 256 * 2 ** 20;
+/** What the pool may hold beyond the most that was ever live. */
+const BEYOND_PEAK = 256 * 2 ** 20;
+/** Buffers below are made rather than looked for. */
+const LEAST_LARGE = 2 ** 20;
 
-/** Rounds up to one of eight steps per power of two, so that recycled buffers fit and waste < 1/8. */
+/** Rounds up to one of eight steps per power of two, so that recycled buffers fit and most waste < 1/8. */
 export function sizeClass(bytes: number): number {
   if (bytes <= 256) return 256;
   const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes - 1)) - 3);
@@ -125,16 +128,18 @@ export class BufferPool {
     while (this.#use.pooled > this.#mostPooled(this.#use.live)) this.#evictOldest();
   }
 
-  /** Shapes that come once (a bag of an odd size) must not pile up: no more is held than was ever live. */
+  /** Shapes that come once (a bag of an odd size) must not pile up. */
   #mostPooled(live: number): number {
-    return POOL_FLOOR + Math.max(0, this.#use.peak - live);
+    return BEYOND_PEAK + Math.max(0, this.#use.peak - live);
   }
 
   /**
    * Where a new buffer would cost a pooled one, up to twice as large: new memory is dear (its pages come when they are
-   * first touched), and what is evicted in a long recording stays until its end.
+   * first touched), and what is evicted in a long recording stays until its end. Not for a step being captured, which keeps
+   * what it takes.
    */
   #takeLarger(size: number, unusedIn: number | undefined): PooledBuffer | undefined {
+    if (size < LEAST_LARGE || this.#reserve) return undefined;
     if (this.#use.pooled <= this.#mostPooled(this.#use.live + size)) return undefined;
     const larger = [...this.#free.keys()].filter((bytes) => bytes > size && bytes <= 2 * size);
     for (const bytes of larger.sort((a, b) => a - b)) {

@@ -44,7 +44,13 @@ export class Conv2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return inLayer(this.layerName, () => conv2d(x, this.weight, this.bias, this.#options));
+    const options = { ...this.#options, padding: this.paddingFor(x) };
+    return inLayer(this.layerName, () => conv2d(x, this.weight, this.bias, options));
+  }
+
+  /** For layers whose zeros depend on the size of x. */
+  protected paddingFor(_: Tensor): NonNullable<ConvOptions['padding']> {
+    return this.#options.padding ?? 0;
   }
 }
 

@@ -66,7 +66,7 @@ export function convolve(
     depthwiseForward(x, weight, bias, out, sizes);
     return;
   }
-  if (byWinograd(x, sizes, 'pixels', choice)) {
+  if (byWinograd(x, sizes, 'forward', choice)) {
     winogradForward(x, weight, bias, out, sizes);
     return;
   }
@@ -163,7 +163,7 @@ export function convolveInputGradient(
     depthwiseInputGradient(dy, weight, bias, dx, sizes);
     return;
   }
-  if (byWinograd(dy, sizes, 'pixels', choice)) {
+  if (byWinograd(dy, sizes, 'input gradient', choice)) {
     winogradInputGradient(dy, weight, bias, dx, sizes);
     return;
   }

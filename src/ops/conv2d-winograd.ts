@@ -23,7 +23,7 @@ const PLACES = 36;
 const SIDE = 4;
 /**
  * All places of a part of the batch take about so many bytes, which caches hold (8, 16 and 32 MiB took 45, 52 and 52 ms for 128 channels), but
- * a part has so many tiles at least, because the products read all weights for each (59 ms with half as many, 49 with these).
+ * a part has so many tiles at least, because the products read all weights for each part (59 ms with half as many, 49 with these).
  */
 const PART_BYTES = 2 ** 23;
 const PART_TILES = 128;
@@ -53,26 +53,32 @@ function tilesOf(windows: Windows, images: number): number {
   return images * down * right;
 }
 
-/** Not a whole number of pages: all 36 would share a few sets of the caches. (208 floats, 13 lines, are as many sets as there are places.) */
+/** Floats of a page of memory, and how far into one a place reaches: 13 lines of a cache, of which 64 are a page. */
+const PAGE = 1024;
+const INTO_PAGE = 208;
+
+/** Not a whole number of pages, or all 36 places would share a few sets of the caches. */
 function placeSize(tiles: number, channels: number): number {
-  return 1024 * Math.ceil(Math.max(0, tiles * channels - 208) / 1024) + 208;
+  return PAGE * Math.ceil(Math.max(0, tiles * channels - INTO_PAGE) / PAGE) + INTO_PAGE;
 }
 
 /** Of the images of a part. */
 function bytesOf(windows: Windows, images: number): number {
-  const channels = Math.max(windows.inputs, windows.outputs);
-  return 4 * PLACES * placeSize(tilesOf(windows, images), channels);
+  return 4 * PLACES * tilesOf(windows, images) * Math.max(windows.inputs, windows.outputs);
 }
 
-/** Half of a binding leaves room for where a part of a tensor may begin in it. */
+/** For `bytesOf`: less what comes between the places, and half of a binding for where a part of a tensor may begin in it. */
 function room(device: Device): number {
-  return Math.min(device.texelBytes, device.bindingBytes / 2);
+  return Math.min(device.texelBytes, device.bindingBytes / 2) - 4 * PLACES * PAGE;
 }
 
+/** Parts of the batch, as equal as can be. */
 function partsOf(device: Device, windows: Windows): Part[] {
   const bytes = bytesOf(windows, 1);
   const wanted = Math.max(PART_BYTES / bytes, Math.ceil(PART_TILES / tilesOf(windows, 1)));
-  return cut(windows.batch, Math.max(1, Math.floor(Math.min(wanted, room(device) / bytes))));
+  const most = Math.max(1, Math.floor(Math.min(wanted, room(device) / bytes)));
+  const parts = Math.ceil(windows.batch / most);
+  return cut(windows.batch, Math.ceil(windows.batch / parts));
 }
 
 function emptyPlaces(device: Device, tiles: number, channels: number): Places {
@@ -81,35 +87,38 @@ function emptyPlaces(device: Device, tiles: number, channels: number): Places {
   return { tensor, batch, tiles, channels };
 }
 
-/** Can this convolution of float32 run so on this device? */
-function possibleByTiles(device: Device, sizes: ConvSizes): boolean {
-  const { groups, inputs, outputs } = sizes;
+/** The convolution that gives dX: of dY with the weights turned round. */
+function ofInputGradient({ batch, inputs, outputs, size, padding }: ConvSizes): Windows {
+  return {
+    batch,
+    inputs: outputs,
+    outputs: inputs,
+    outSize: size,
+    padding: map2((d) => 2 - padding[d]),
+  };
+}
+
+/** Should this convolution of float32 run so on this device? */
+export function suitsWinograd(
+  device: Device,
+  sizes: ConvSizes,
+  what: 'forward' | 'input gradient' | 'weight gradient',
+): boolean {
+  const windows = what === 'input gradient' ? ofInputGradient(sizes) : sizes;
+  const { batch, inputs, outputs } = windows;
   const plan = possible(device.tuning.conv[convShape(outputs)], device.subgroupSize);
-  const weightBytes = 4 * PLACES * inputs * outputs;
   return (
     plan.kernel === 'texels' &&
-    groups === 1 &&
+    sizes.groups === 1 &&
     (['kernel', 'stride', 'dilation'] as const).every((name) =>
       sizes[name].every((n) => n === WINDOW[name]),
     ) &&
     inputs % 4 === 0 &&
     outputs % 4 === 0 &&
-    bytesOf(sizes, 1) <= room(device) &&
-    weightBytes <= Math.min(device.texelBytes, device.bindingBytes)
-  );
-}
-
-/** Should it? */
-export function suitsWinograd(
-  device: Device,
-  sizes: ConvSizes,
-  what: 'pixels' | 'weight gradient',
-): boolean {
-  const { inputs, outputs, batch } = sizes;
-  return (
     inputs * outputs >= LEAST_CHANNELS * (inputs + outputs) &&
-    tilesOf(sizes, batch) >= (what === 'pixels' ? LEAST_TILES : 1) &&
-    possibleByTiles(device, sizes)
+    tilesOf(windows, batch) >= (what === 'weight gradient' ? 1 : LEAST_TILES) &&
+    bytesOf(windows, 1) <= room(device) &&
+    4 * PLACES * inputs * outputs <= Math.min(device.texelBytes, device.bindingBytes)
   );
 }
 
@@ -229,26 +238,20 @@ export function winogradForward(
   weights.dispose();
 }
 
-/** As `convolveInputGradient`: dX is the convolution of dY with the weights turned round. */
+/** As `convolveInputGradient`, where `suitsWinograd`. */
 export function winogradInputGradient(
   dy: Tensor,
   weight: Tensor,
   bias: Tensor | null,
   dx: Tensor,
-  { batch, inputs, outputs, size, padding }: ConvSizes,
+  sizes: ConvSizes,
 ): void {
   const weights = weightPlaces(weight, true);
-  correlate(dy, weights, bias, dx, {
-    batch,
-    inputs: outputs,
-    outputs: inputs,
-    outSize: size,
-    padding: map2((d) => 2 - padding[d]),
-  });
+  correlate(dy, weights, bias, dx, ofInputGradient(sizes));
   weights.dispose();
 }
 
-/** As `convolveWeightGradient`. */
+/** As `convolveWeightGradient`, where `suitsWinograd`. */
 export function winogradWeightGradient(x: Tensor, dy: Tensor, dw: Tensor, sizes: ConvSizes): void {
   const { device } = x;
   const { inputs, outputs, padding } = sizes;

@@ -57,13 +57,20 @@ export function depthwiseForward(
   sizes: ConvSizes,
 ): void {
   const { device } = x;
+  const { kernel: taps, dilation, stride } = sizes;
+  const small = [0, 1].every((d) => taps[d] === 3 && dilation[d] === 1);
   for (const part of batchParts(device, sizes.batch, imageWidths(sizes))) {
     const plan = linePlan(device, part.count * sizes.outputs * sizes.outSize[0], sizes.outSize[1]);
     const run = request({ inputLike: x, outputLike: out, sizes, part, plan });
-    device.run(kernel, 'forward', {
+    const along = small && plan.overrides.THREADS_PER_ROW === 1;
+    device.run(kernel, along ? 'forward3' : 'forward', {
       buffers: { x: run.x, weight: weight.buffer, bias: (bias ?? weight).buffer, out: run.y },
       params: run.params,
-      overrides: { ...run.overrides, BIAS: bias ? 1 : 0 },
+      overrides: {
+        ...run.overrides,
+        BIAS: bias ? 1 : 0,
+        ...(along && { SHARED: Math.max(0, 3 - stride[1]) }),
+      },
       groups: run.groups,
     });
   }

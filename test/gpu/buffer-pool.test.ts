@@ -102,6 +102,17 @@ describe('the pool', () => {
     expect(pool.acquire(144 * MIB, 'small').id).not.toBe(large.id);
   });
 
+  it('gives a step being captured no larger one, since it keeps what it takes', () => {
+    const { pool } = fakeGpu();
+    const many = Array.from({ length: 20 }, () => pool.acquire(14 * MIB, 'before'));
+    for (const buffer of many) pool.release(buffer);
+    pool.acquire(320 * MIB, 'more than all');
+    const { reserved } = pool.reserve(() => {
+      for (let i = 0; i < 10; i++) pool.release(pool.acquire(8 * MIB, 'in the step'));
+    });
+    expect(reserved.map(({ bytes }) => bytes)).toEqual([8 * MIB]);
+  });
+
   it('says how much was asked, live and pooled when memory runs out, and does not reuse what failed', async () => {
     const { pool, errors, fill } = fakeGpu();
     pool.acquire(3 * MIB, 'model');

@@ -56,9 +56,14 @@ export function conv2dOf(inputs: readonly Nd[], options: Conv2dOptions): Nd {
   const kernel = weight.shape as Four;
   const { stride, dilation, padding } = options;
   const reach = [0, 1].map((d) => dilation[d]! * (kernel[2 + d]! - 1) + 1);
-  const before = padding === 'same' ? reach.map((n) => Math.floor((n - 1) / 2)) : padding;
+  const borders = reach.map((n, d) => {
+    if (padding === 'same') return [Math.floor((n - 1) / 2), Math.ceil((n - 1) / 2)];
+    const sides = padding[d as 0 | 1];
+    return typeof sides === 'number' ? [sides, sides] : sides;
+  });
+  const before = borders.map(([n]) => n!);
   const size = [0, 1].map((d) => {
-    const both = padding === 'same' ? reach[d]! - 1 : 2 * padding[d]!;
+    const both = borders[d]![0]! + borders[d]![1]!;
     return Math.floor((shape[2 + d]! + both - reach[d]!) / stride[d]!) + 1;
   });
   const y = zeros([shape[0], kernel[0], size[0]!, size[1]!]);

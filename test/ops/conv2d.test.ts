@@ -48,6 +48,22 @@ proveOp({
     fuzz([2, 3, 11, 13], [9, 3, 2, 2], { stride: [4, 5] }), // some pixels are in no window
     fuzz([1, 2, 3, 5], [9, 2, 1, 1], { stride: [1, 2], padding: [3, 4] }), // some windows hold no pixel
     fuzz([2, 3, 6, 7], [9, 3, 2, 4], { padding: 'same', dilation: [1, 2] }),
+    // Zeros differ from side to side, as TensorFlow's 'SAME' has them with a stride.
+    fuzz([2, 5, 8, 6], [9, 5, 3, 3], {
+      stride: [2, 2],
+      padding: [
+        [0, 1],
+        [0, 1],
+      ],
+    }),
+    fuzz([2, 3, 7, 9], [3, 1, 3, 3], {
+      stride: [2, 1],
+      padding: [
+        [0, 2],
+        [3, 1],
+      ],
+      groups: 3,
+    }),
     fuzz([1, 67, 5, 5], [70, 67, 3, 3], { padding: [1, 1] }),
     // Planes of whole vec4s: the results are stored by fours, and their images begin anywhere in a tile.
     fuzz([3, 18, 6, 6], [22, 9, 3, 3], { groups: 2, padding: [1, 1] }),
@@ -163,6 +179,13 @@ describe('conv2d', () => {
   it('takes numbers and pairs, as PyTorch does', async () => {
     const y = await run([2, 3, 9, 8], [4, 3, 3, 2], { stride: [2, 1], padding: 1 });
     expect(y.shape).toEqual([2, 4, 5, 9]);
+    const uneven = await run([1, 3, 6, 7], [4, 3, 3, 3], {
+      padding: [
+        [0, 1],
+        [2, 0],
+      ],
+    });
+    expect(uneven.shape).toEqual([1, 4, 5, 7]);
     expect((await run([1, 3, 6, 7], [4, 3, 4, 3], { padding: 'same' })).shape).toEqual([
       1, 4, 6, 7,
     ]);
@@ -188,6 +211,11 @@ describe('conv2d', () => {
       expectError(() => run([1, 3, 9, 9], [4, 3, 3, 3], options), 'option', text);
     await refuse({ stride: 0 }, /stride must be an integer of at least 1.*found \[0, 0\]/);
     await refuse({ padding: 0.5 }, /padding must be an integer of at least 0/);
+    const uneven = [
+      [0, 1],
+      [0, -1],
+    ] as const;
+    await refuse({ padding: uneven }, /padding must be .* found \[0, -1\]/);
     await refuse({ dilation: [1, -1] }, /dilation must be/);
     await refuse(
       { groups: 2 },

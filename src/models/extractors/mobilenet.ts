@@ -4,7 +4,6 @@ import { type Init, Linear } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import { type Layer, Sequential } from '../../nn/sequential.ts';
 import { add } from '../../ops/binary.ts';
-import { pad } from '../../ops/pad.ts';
 import { globalAvgPool2d } from '../../ops/pool2d.ts';
 import { clamp } from '../../ops/unary.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -52,25 +51,22 @@ class ReLU6 extends Module {
 
 /** A convolution whose zeros go below and to the right first, as with TensorFlow's padding 'SAME'. */
 class SameConv2d extends Conv2d {
-  readonly #kernel: number;
   readonly #stride: number;
 
   constructor(init: Init, inputs: number, outputs: number, options: SameConvOptions) {
     const { kernel, stride = 1, groups = 1 } = options;
     super(init, inputs, outputs, kernel, { stride, groups });
-    this.#kernel = kernel;
     this.#stride = stride;
   }
 
-  override forward(x: Tensor): Tensor {
-    const border = (axis: number): [number, number] => {
-      const size = x.shape[axis]!;
+  protected override paddingFor({ shape }: Tensor) {
+    const zeros = (axis: 2 | 3): [number, number] => {
+      const size = shape[axis]!;
       const steps = Math.ceil(size / this.#stride) - 1;
-      const zeros = Math.max(0, steps * this.#stride + this.#kernel - size);
-      return [Math.floor(zeros / 2), Math.ceil(zeros / 2)];
+      const all = Math.max(0, steps * this.#stride + this.weight.shape[axis]! - size);
+      return [Math.floor(all / 2), Math.ceil(all / 2)];
     };
-    const padding = [...border(3), ...border(2)];
-    return super.forward(padding.some((zeros) => zeros > 0) ? pad(x, padding) : x);
+    return [zeros(2), zeros(3)] as const;
   }
 }
 
