@@ -2,10 +2,11 @@
 // of x [planes, size.y, size.x] to y [planes, out_size.y, out_size.x].
 //   Windows: of output o, input o * stride - padding + k * dilation, k < kernel; those outside of the plane are left out.
 //   ADAPTIVE: floor(o * size / out_size) up to, not including, ceil((o + 1) * size / out_size).
-// Gradients in gather form: each input asks the windows that cover it.
+// Gradients in gather form: each input asks the windows that cover it (but for maximum_scatter).
 //
 // Layout       contiguous float32, or a part of the planes; picks: u32, the place of each maximum in its plane (y * width + x).
-// Grid         a row of threads (shared/row_reduce.wgsl) per line of what is written; per plane in `whole_average` and its gradient.
+// Grid         a row of threads (shared/row_reduce.wgsl) per line of what is written; per plane in `whole_average` and its gradient, and
+//              in `maximum_scatter`, where it is one thread.
 // Host         every window has an input within the plane; sides, windows with their gaps and strides are below 2^19 (see quotient);
 //              adaptive: (size + 1) * (out_size + 1) is at most 2^31.
 // Maximum      a NaN wins (PyTorch); of equal values the first.
@@ -182,6 +183,16 @@ fn maximum_backward(at: Invocation) {
     }
     out[(to.x * params.size.y + to.y) * params.size.x + i] = total;
   }
+}
+
+// The same in scatter form, for CPU rasterisers: one thread to a plane, whose `out` is zero before.
+@compute @workgroup_size(ROW_THREADS)
+fn maximum_scatter(at: Invocation) {
+  let plane = row_index(at);
+  if (plane >= params.planes) { return; }
+  let to = plane * u32(params.size.y * params.size.x);
+  let count = u32(params.out_size.y * params.out_size.x);
+  for (var o = plane * count; o < (plane + 1u) * count; o++) { out[to + picks[o]] += dy[o]; }
 }
 
 @compute @workgroup_size(ROW_THREADS)

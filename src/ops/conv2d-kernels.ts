@@ -14,7 +14,7 @@ import {
   sumParts,
   type WeightOrder,
 } from './conv2d-packing.ts';
-import { correlate, multiply } from './conv2d-product.ts';
+import { correlate, mostPackedBytes, multiply } from './conv2d-product.ts';
 import { type ConvSizes, imageWidths, isDepthwise, map2 } from './conv2d-sizes.ts';
 import {
   suitsWinograd,
@@ -86,7 +86,8 @@ export function convolve(
     spread: [1, 1],
   };
   const packed = [packedWidth(inputs, groups, frame)];
-  for (const part of batchParts(x.device, batch, imageWidths(sizes), packed)) {
+  const most = mostPackedBytes(x.device, outputs / groups, choice);
+  for (const part of batchParts(x.device, batch, imageWidths(sizes), packed, most)) {
     const source = packImages(x, part, groups, frame);
     const at = { origin: [0, 0], first: [0, 0], step: [1, 1] } as const;
     const product = { source, order, grid: outSize, stride, dilation, ...at };
@@ -177,7 +178,8 @@ export function convolveInputGradient(
   };
   const taps = kernel[0] * kernel[1];
   const packed = [packedWidth(outputs, groups, frame)];
-  for (const part of batchParts(dy.device, batch, imageWidths(sizes), packed)) {
+  const most = mostPackedBytes(dy.device, inputs / groups, choice);
+  for (const part of batchParts(dy.device, batch, imageWidths(sizes), packed, most)) {
     const source = packImages(dy, part, groups, frame);
     for (const vertical of along[0].phases) {
       for (const horizontal of along[1].phases) {
@@ -244,7 +246,8 @@ export function convolveWeightGradient(
   const dyFrame: Frame = { before: [0, 0], size: outSize };
   const packed = [packedWidth(inputs, groups, frame), packedWidth(outputs, groups, dyFrame)];
   if (batch === 0) dw.device.clear(dw.buffer);
-  for (const part of batchParts(dw.device, batch, imageWidths(sizes), packed)) {
+  const most = mostPackedBytes(x.device, outputs / groups, choice);
+  for (const part of batchParts(x.device, batch, imageWidths(sizes), packed, most)) {
     const source = packImages(x, part, groups, frame);
     const gradient = packImages(dy, part, groups, dyFrame);
     const parts = correlate(source, gradient, sizes, choice);

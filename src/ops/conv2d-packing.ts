@@ -40,23 +40,22 @@ export function packedWidth(channels: number, groups: number, { size }: Frame): 
 }
 
 /**
- * Parts of a batch of which each tensor fits one binding: `bound`, elements per image of tensors that hold the
- * whole batch; `made`, of those that hold only a part.
+ * Parts of a batch, as equal as can be, of which each tensor fits one binding: `bound`, elements per image of tensors that
+ * hold the whole batch; `made`, of those that hold only a part. These have up to `mostMade` bytes, if that is an image.
  */
 export function batchParts(
   device: Device,
   batch: number,
   bound: readonly number[],
   made: readonly number[] = [],
+  mostMade = device.bindingBytes,
 ): Part[] {
   if (batch === 0) return [];
-  const room = device.bindingBytes / 4;
-  if (batch * Math.max(...bound, ...made) <= room) return [{ start: 0, count: batch }];
-  const step = Math.min(
-    Math.floor(longestSpan(device) / Math.max(...bound)),
-    Math.floor(room / Math.max(1, ...made)),
-  );
-  if (step > 0) return cut(batch, step);
+  const whole = 4 * batch * Math.max(...bound) <= device.bindingBytes;
+  const most = whole ? batch : Math.floor(longestSpan(device) / Math.max(...bound));
+  const images = (bytes: number) => Math.floor(bytes / 4 / Math.max(1, ...made));
+  const step = Math.min(most, images(mostMade) || images(device.bindingBytes));
+  if (step > 0) return cut(batch, Math.ceil(batch / Math.ceil(batch / step)));
   const bytes = 4 * Math.max(...bound, ...made);
   throw tensorTooLarge('conv2d, one image', bytes, device.bindingBytes, 'binds at once');
 }

@@ -54,7 +54,13 @@ function chooseConv(
   return plan.kernel === 'texels' && !texels ? { kernel: 'subgroup' } : plan;
 }
 
-/** The same on the matrix unit, for images in float16 where there is one; null else. */
+/** Bytes of packed images that the kernel reads at once. */
+export function mostPackedBytes(device: Device, rows: number, choice?: ProductPlan): number {
+  const plan = possible(choice ?? device.tuning.conv[convShape(rows)], device.subgroupSize);
+  return Math.min(device.bindingBytes, plan.kernel === 'texels' ? device.texelBytes : Infinity);
+}
+
+/** How it runs on the matrix unit, for images in float16 where there is one; null else. */
 function onMatrixUnit({ tensor }: PackedImages, m: number, n: number, batch: number) {
   return tensor.dtype === 'f16' ? matrixTile(tensor.device, 'conv2d', { m, n, batch }) : null;
 }

@@ -140,7 +140,8 @@ function run(
   const vectors = Object.entries(pairs).map(([name, [y, x]]) => [name, [x, y]]);
   const area = ([height, width]: Pair) => height * width;
   const widths = [area(windows.size), area(windows.out_size)] as const;
-  const [lines, width] = 'out' in inputs ? windows.size : windows.out_size;
+  const [lines, width] =
+    entry === 'maximum_scatter' ? [1, 1] : 'out' in inputs ? windows.size : windows.out_size;
   for (const part of rowParts(device, like.shape[0]! * like.shape[1]!, widths)) {
     const bind = (tensors: Record<string, Tensor>, width: number) =>
       Object.entries(tensors).map(([name, tensor]) => [name, bindPart(tensor, part, width)]);
@@ -163,6 +164,14 @@ function outputShape(shape: Shape, { out_size }: Windows): Shape {
   return [shape[0]!, shape[1]!, ...out_size];
 }
 
+/** Planes that keep the lanes of a CPU rasteriser busy, one to a lane. */
+const ENOUGH_PLANES = 64;
+
+/** Does a thread do a whole plane of a gradient? It then adds where the maxima are, and asks no pixel for its windows. */
+function byPlanes({ device, shape }: Tensor): boolean {
+  return device.class === 'cpu' && shape[0]! * shape[1]! >= ENOUGH_PLANES;
+}
+
 function defineMaxPool<O>(name: string, windowsOf: WindowsOf<O>): Op<O> {
   return defineOp<O>({
     name,
@@ -179,7 +188,10 @@ function defineMaxPool<O>(name: string, windowsOf: WindowsOf<O>): Op<O> {
     gradient({ grad, inputs: [x], saved: [picks], options }) {
       const dx = Tensor.empty(x!.device, x!.shape, 'f32', `${name} gradient`);
       const windows = windowsOf(name, x!.shape, options);
-      run('maximum_backward', windows, x!, { out: dx }, { dy: grad, picks: picks! });
+      const scatter = byPlanes(x!);
+      if (scatter) dx.device.clear(dx.buffer);
+      const entry = scatter ? 'maximum_scatter' : 'maximum_backward';
+      run(entry, windows, x!, { out: dx }, { dy: grad, picks: picks! });
       return [dx];
     },
   });

@@ -106,6 +106,7 @@ function adaptive(pool: (values: (number | null)[]) => number) {
 const fixedCases: { shapes: Shape[]; options: Options }[] = [
   { shapes: [[2, 3, 1, 1]], options: { kernelSize: 1 } },
   { shapes: [[1, 2, 49, 31]], options: { kernelSize: 3, stride: 2, padding: 1 } },
+  { shapes: [[4, 17, 5, 9]], options: { kernelSize: 3, stride: 2, padding: 1 } }, // many planes
   { shapes: [[3, 1, 17, 197]], options: { kernelSize: 2, stride: 2 } },
   { shapes: [[1, 5, 7, 12]], options: { kernelSize: [5, 2], stride: [1, 3], padding: [2, 1] } },
   { shapes: [[1, 3, 8, 11]], options: { kernelSize: 3, stride: 2, padding: 1, ceilMode: true } },
