@@ -1,13 +1,14 @@
-// Layer normalisation over rows for CPU rasterisers: a workgroup is one subgroup and does BLOCK rows; its lanes stand side by side
-// in a row. The formulas are those of layer-norm.wgsl.
+// Layer normalisation over rows for CPU rasterisers: a workgroup is one subgroup and does LANES rows, backward BLOCK; its lanes stand
+// side by side in a row. The formulas are those of layer-norm.wgsl.
 //
 // Why          a load costs by the instruction there, and the memory wants one stream, not a row per lane. A row is read twice, not
-//              three times, and four rows at once share what is read of weight and bias.
+//              three times, and the rows of a workgroup share what is read of weight and bias. Forward, lane i keeps what is known of
+//              row i, so that no loop over rows needs to be written out.
 // Layout       x4, dy4, out4: [rows, n] contiguous float32 as vec4s; weight4, bias4: [n]; n > 0 a multiple of 4. stats: a vec2 per row,
 //              the mean of the differences from its first element, and rstd. weight_parts, bias_parts: [ceil(rows / BLOCK), n], the
 //              sums of dy * h and of dy over the rows of a workgroup. `*_start`: where stats and parts begin in what is bound.
-// Grid         one workgroup for BLOCK rows, folded by the host. workgroup = LANES = subgroup size.
-// Edges        rows beyond the end do the last one again, and count nothing in the parts.
+// Grid         one workgroup for so many rows, folded by the host. workgroup = LANES = subgroup size.
+// Edges        backward, rows beyond the end do the last one again, and count nothing in the parts.
 // Precision    mean and variance in one pass: each lane sums differences from its own first elements, and their squares, and
 //              these sums are merged (Chan et al. 1979). An element of the row is at most sqrt(n) deviations from its
 //              mean, so that nothing worse than n / (4 * LANES) rounding errors of the variance can cancel.
@@ -41,21 +42,19 @@ fn normal(value: vec4<f32>, row: Row) -> vec4<f32> {
   return centred(value, row) * row.rstd;
 }
 
-fn row_at(index: u32) -> u32 {
-  return min(index, params.rows - 1u);
-}
-
-fn measure(index: u32, lane: u32) -> Row {
+// The first element of the row that begins at `begin`, the mean of the differences from it, and rstd; in all lanes.
+fn measure(begin: u32, lane: u32) -> vec3<f32> {
   let quads = params.n / 4u;
-  let begin = row_at(index) * quads;
   let end = begin + quads;
   let own = x4[begin + min(lane, quads - 1u)];
   var total = vec4<f32>(0.0);
-  var squares = vec4<f32>(0.0);
-  for (var i = begin + lane; i < end; i += LANES) {
+  var squares = 0.0;
+  for (var i = begin + lane; i < end; i += 2u * LANES) {
     let d = x4[i] - own;
-    total += d;
-    squares += d * d;
+    let next = x4[min(i + LANES, end - 1u)] - own;
+    let e = select(vec4<f32>(0.0), next, i + LANES < end);
+    total += d + e;
+    squares += dot(d, d) + dot(e, e);
   }
   let count = f32((quads + LANES - 1u - lane) / LANES);
   let mean = total / max(count, 1.0);
@@ -63,8 +62,8 @@ fn measure(index: u32, lane: u32) -> Row {
   let place = (own - first) + mean; // of this lane's mean, from `first`
   let shift = row_sum(place * count) / f32(params.n);
   let off = place - shift;
-  let spread = max(squares - total * mean, vec4<f32>(0.0)) + off * off * count;
-  return Row(begin, first, shift, inverseSqrt(row_sum(spread) / f32(params.n) + params.eps));
+  let spread = max(squares - dot(total, mean), 0.0) + dot(off, off) * count;
+  return vec3<f32>(first, shift, inverseSqrt(subgroupAdd(spread) / f32(params.n) + params.eps));
 }
 
 @compute @workgroup_size(LANES)
@@ -73,32 +72,32 @@ fn forward(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = (group.x + group.y * groups.x) * BLOCK;
+  let index = (group.x + group.y * groups.x) * LANES;
   if (index >= params.rows) { return; }
-  var r0 = Row(0u, 0.0, 0.0, 0.0);
-  var r1 = r0;
-  var r2 = r0;
-  var r3 = r0;
-  // A loop that is not written out: the first dispatch compiles this. The last rows move up.
-  for (var i = min(index, params.rows); i < index + BLOCK; i++) {
-    r0 = r1;
-    r1 = r2;
-    r2 = r3;
-    r3 = measure(i, lane);
-    if (lane == 0u) { stats[params.stats_start + row_at(i)] = vec2<f32>(r3.mean, r3.rstd); }
+  let rows = min(LANES, params.rows - index);
+  let quads = params.n / 4u;
+  let begin = index * quads;
+  var own = vec3<f32>(); // of row `lane`
+  for (var i = 0u; i < rows; i++) {
+    let found = measure(begin + i * quads, lane);
+    own = select(own, found, lane == i);
   }
-  for (var j = lane; j < params.n / 4u; j += LANES) {
+  if (lane < rows) { stats[params.stats_start + index + lane] = own.yz; }
+  for (var at = 0u; at < quads; at += LANES) {
+    let j = min(at + lane, quads - 1u);
     let weight = weight4[j];
     let bias = bias4[j];
-    out4[r0.begin + j] = normal(x4[r0.begin + j], r0) * weight + bias;
-    out4[r1.begin + j] = normal(x4[r1.begin + j], r1) * weight + bias;
-    out4[r2.begin + j] = normal(x4[r2.begin + j], r2) * weight + bias;
-    out4[r3.begin + j] = normal(x4[r3.begin + j], r3) * weight + bias;
+    for (var i = 0u; i < rows; i++) {
+      let to = begin + i * quads + j;
+      let centred = (x4[to] - subgroupShuffle(own.x, i)) - subgroupShuffle(own.y, i);
+      let value = centred * subgroupShuffle(own.z, i) * weight + bias;
+      if (at + lane < quads) { out4[to] = value; }
+    }
   }
 }
 
 fn known(index: u32) -> Row {
-  let row = row_at(index);
+  let row = min(index, params.rows - 1u);
   let begin = row * (params.n / 4u);
   let s = stats[params.stats_start + row];
   return Row(begin, x4[begin].x, s.x, s.y);

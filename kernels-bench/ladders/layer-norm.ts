@@ -83,9 +83,9 @@ export const layerNormLadder: Ladder = {
           run: () => rowPerSubgroup('two'),
         },
         {
-          name: 'product: four rows at once',
+          name: 'product: eight rows at once',
           changed:
-            'What is read of weight and bias serves four rows: 2.5 loads per vec4 instead of 4.',
+            'What is read of weight and bias serves eight rows: 2.25 loads per vec4 instead of 4.',
           on: ['cpu'],
           run: () => layerNorm(x, weight, bias, EPS),
         },

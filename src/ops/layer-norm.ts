@@ -12,7 +12,7 @@ import { reduceSum } from './reduce.ts';
 
 const KERNEL = defineKernel('layer-norm', code);
 const SUBGROUP_KERNEL = defineKernel('layer-norm-subgroup', subgroupCode);
-/** Rows that a workgroup of the latter does: BLOCK of its shader. */
+/** Rows that a workgroup of the latter does backward: BLOCK of its shader. */
 const BLOCK = 4;
 
 export interface LayerNormOptions {
@@ -46,8 +46,8 @@ function run(
   });
 }
 
-function blockPlan(lanes: number, rows: number): GridPlan {
-  return { groups: Math.ceil(rows / BLOCK), overrides: { LANES: lanes } };
+function blockPlan(lanes: number, rows: number, block: number): GridPlan {
+  return { groups: Math.ceil(rows / block), overrides: { LANES: lanes } };
 }
 
 type Inputs = readonly [x: Tensor, weight: Tensor, bias: Tensor];
@@ -56,6 +56,7 @@ type Inputs = readonly [x: Tensor, weight: Tensor, bias: Tensor];
 function forwardBySubgroups([x, weight, bias]: Inputs, eps: number, output: Tensor): Tensor {
   const { device } = x;
   const { rows, n } = asRows(x.shape);
+  const lanes = lanesFor(device, n);
   const stats = Tensor.empty(device, [rows, 2], 'f32', 'layer-norm statistics');
   for (const part of rowParts(device, rows, [n])) {
     const known = bindSpan(stats, 2 * part.start, 2 * part.count);
@@ -68,7 +69,7 @@ function forwardBySubgroups([x, weight, bias]: Inputs, eps: number, output: Tens
         stats: known.binding,
       },
       params: { rows: part.count, n, eps, stats_start: known.start / 2, parts_start: 0 },
-      ...blockPlan(lanesFor(device, n), part.count),
+      ...blockPlan(lanes, part.count, lanes),
     });
   }
   return stats;
@@ -85,7 +86,7 @@ function gradientBySubgroups([x, weight]: Inputs, stats: Tensor, grad: Tensor): 
   const [dweight, dbias] = [empty([blocks, n]), empty([blocks, n])];
   let block = 0;
   for (const part of parts) {
-    const plan = blockPlan(lanesFor(device, n), part.count);
+    const plan = blockPlan(lanesFor(device, n), part.count, BLOCK);
     const known = bindSpan(stats, 2 * part.start, 2 * part.count);
     const sums = [dweight, dbias].map((t) => bindSpan(t, block * n, plan.groups * n));
     device.run(SUBGROUP_KERNEL, 'backward', {
