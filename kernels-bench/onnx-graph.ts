@@ -38,7 +38,7 @@ const poolOptions = z.strictObject({
 });
 const convOptions = z.strictObject({
   stride: pair,
-  padding: pair,
+  padding: z.union([pair, z.tuple([pair, pair])]),
   dilation: pair,
   groups: z.number(),
 });
@@ -122,7 +122,9 @@ class Writer {
       }
       case 'conv2d': {
         const { stride, padding, dilation, groups } = convOptions.parse(options);
-        const windows = { strides: stride, pads: [...padding, ...padding], dilations: dilation };
+        const sides = padding.map((zeros) => (typeof zeros === 'number' ? [zeros, zeros] : zeros));
+        const pads = [0, 1].flatMap((side) => sides.map((zeros) => zeros[side]!));
+        const windows = { strides: stride, pads, dilations: dilation };
         return this.node('Conv', names, { ...windows, group: groups });
       }
       case 'batch-norm':
