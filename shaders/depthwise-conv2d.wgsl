@@ -36,28 +36,35 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-@compute @workgroup_size(ROW_THREADS)
-fn forward(at: Invocation) {
-  let line = row_index(at);
+// Of a line of y: its filter, the first line of its windows in the plane of x (which may lie above it), and that plane's first line.
+struct Line { o: u32, h0: i32, plane: i32 }
+
+fn line_of(line: u32) -> Line {
   let outputs = params.channels * params.multiplier;
   let out_height = u32(params.out_height);
-  if (line >= params.images * outputs * out_height) { return; }
   let image = line / out_height / outputs;
   let o = line / out_height % outputs;
   let h0 = i32(line % out_height) * params.stride_h - params.top;
-  let plane = i32(image * params.channels + o / params.multiplier) * params.height;
-  let first_tap = i32(o) * params.kernel_h * params.kernel_w;
+  return Line(o, h0, i32(image * params.channels + o / params.multiplier) * params.height);
+}
+
+@compute @workgroup_size(ROW_THREADS)
+fn forward(at: Invocation) {
+  let line = row_index(at);
+  if (line >= params.images * params.channels * params.multiplier * u32(params.out_height)) { return; }
+  let known = line_of(line);
+  let first_tap = i32(known.o) * params.kernel_h * params.kernel_w;
   for (var j = i32(row_lane(at)); j < params.out_width; j += i32(THREADS_PER_ROW)) {
     var total = 0.0;
-    if (BIAS) { total = bias[o]; }
+    if (BIAS) { total = bias[known.o]; }
     let w0 = j * params.stride_w - params.left;
     for (var u = 0; u < params.kernel_h; u++) {
-      let h = h0 + u * params.dilation_h;
+      let h = known.h0 + u * params.dilation_h;
       if (h < 0 || h >= params.height) { continue; }
       for (var v = 0; v < params.kernel_w; v++) {
         let w = w0 + v * params.dilation_w;
         if (w >= 0 && w < params.width) {
-          total += weight[first_tap + u * params.kernel_w + v] * x[params.x_start + (plane + h) * params.width + w];
+          total += weight[first_tap + u * params.kernel_w + v] * x[params.x_start + (known.plane + h) * params.width + w];
         }
       }
     }
@@ -65,7 +72,7 @@ fn forward(at: Invocation) {
   }
 }
 
-// One column of a window of three lines, which begin at the multiples of `width` in `lines`; zero outside of the plane.
+// One column of a window over three lines of x, which begin at `lines`; zero outside of the plane.
 fn column(lines: vec3<i32>, inside: vec3<bool>, w: i32) -> vec3<f32> {
   let at = params.x_start + lines + clamp(w, 0, params.width - 1);
   let values = vec3<f32>(x[at.x], x[at.y], x[at.z]);
@@ -76,23 +83,19 @@ fn column(lines: vec3<i32>, inside: vec3<bool>, w: i32) -> vec3<f32> {
 @compute @workgroup_size(ROW_THREADS)
 fn forward3(at: Invocation) {
   let line = row_index(at);
-  let outputs = params.channels * params.multiplier;
-  let out_height = u32(params.out_height);
-  if (line >= params.images * outputs * out_height) { return; }
-  let image = line / out_height / outputs;
-  let o = line / out_height % outputs;
-  let h = vec3<i32>(0, 1, 2) + (i32(line % out_height) * params.stride_h - params.top);
+  if (line >= params.images * params.channels * params.multiplier * u32(params.out_height)) { return; }
+  let known = line_of(line);
+  let h = vec3<i32>(0, 1, 2) + known.h0;
   let from_top = h >= vec3<i32>(0);
   let to_bottom = h < vec3<i32>(params.height);
   let inside = from_top & to_bottom;
-  let plane = i32(image * params.channels + o / params.multiplier) * params.height;
-  let lines = (plane + clamp(h, vec3<i32>(0), vec3<i32>(params.height - 1))) * params.width;
-  let tap = 9u * o;
+  let lines = (known.plane + clamp(h, vec3<i32>(0), vec3<i32>(params.height - 1))) * params.width;
+  let tap = 9u * known.o;
   let left = vec3<f32>(weight[tap], weight[tap + 3u], weight[tap + 6u]);
   let middle = vec3<f32>(weight[tap + 1u], weight[tap + 4u], weight[tap + 7u]);
   let right = vec3<f32>(weight[tap + 2u], weight[tap + 5u], weight[tap + 8u]);
   var added = 0.0;
-  if (BIAS) { added = bias[o]; }
+  if (BIAS) { added = bias[known.o]; }
   let first = params.y_start + i32(line) * params.out_width;
   var a = column(lines, inside, -params.left);
   var b = column(lines, inside, 1 - params.left);
