@@ -120,7 +120,7 @@ fn by_a_turned(m: Six) -> Four {
   );
 }
 
-struct Task { tile: u32, quad: u32, image: u32, y: u32, x: u32 } // y, x: the first pixel
+struct Task { quad: u32, image: u32, y: u32, x: u32 } // y, x: the first pixel
 
 fn task_of(index: u32) -> Task {
   let tile = index / params.quads;
@@ -128,7 +128,7 @@ fn task_of(index: u32) -> Task {
   let within = tile % per_image;
   let y = 4u * (within / params.tiles_right);
   let x = 4u * (within % params.tiles_right);
-  return Task(tile, index % params.quads, tile / per_image, y, x);
+  return Task(index % params.quads, tile / per_image, y, x);
 }
 
 fn source_at(task: Task) -> u32 {
